@@ -1,0 +1,115 @@
+"""Names to factories for models, datasets and measures. Knows where they live, never what they are.
+
+A room's folder is its list: `bench/models/conv_mixer.py` offers the name `conv_mixer`, and is imported only when
+somebody asks for it. So names can be listed and checked without importing torch.
+"""
+
+import difflib
+import hashlib
+import importlib
+import importlib.util
+import pkgutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+from bench.errors import UsageError
+
+Factory = TypeVar("Factory", bound=Callable[..., Any])
+
+
+class Registry:
+    """One kind of thing by name. A name may carry a tail after a colon: `timm:resnet50` asks `timm` for `resnet50`."""
+
+    def __init__(self, kind: str, home: str):
+        self.kind = kind
+        self.home = home
+        self._factories: dict[str, Callable[..., Any]] = {}
+
+    def register(self, name: str) -> Callable[[Factory], Factory]:
+        """Decorator: offer a factory under `name`. A second factory of that name is an error, a reload is not."""
+
+        def keep(factory: Factory) -> Factory:
+            known = self._factories.get(name)
+            if known is not None and (known.__module__, known.__qualname__) != (factory.__module__, factory.__qualname__):
+                raise UsageError(f"{self.kind} '{name}' is registered twice: {known.__module__} and {factory.__module__}")
+            self._factories[name] = factory
+            return factory
+
+        return keep
+
+    def names(self) -> list[str]:
+        """All known names, sorted, without importing a folder's modules."""
+        return sorted(self._factories.keys() | self._modules().keys())
+
+    def get(self, name: str) -> Callable[..., Any]:
+        """The factory of that name (the part before a colon).
+
+        Raises:
+            UsageError: unknown name; the message offers the nearest known ones.
+        """
+        head = name.partition(":")[0]
+        if head not in self._factories and head in self._modules():
+            importlib.import_module(self._modules()[head])
+        if head not in self._factories:
+            raise UsageError(self.unknown(name))
+        return self._factories[head]
+
+    def unknown(self, name: str) -> str:
+        """The sentence for a name that is not there."""
+        return f"no {self.kind} '{name}'.{near(name, self.names())}"
+
+    def _modules(self) -> dict[str, str]:
+        spec = importlib.util.find_spec(self.home)
+        if spec is None or spec.submodule_search_locations is None:
+            importlib.import_module(self.home)
+            return {}
+        return {
+            found.name: f"{self.home}.{found.name}"
+            for found in pkgutil.iter_modules(spec.submodule_search_locations)
+            if not found.name.startswith("_")
+        }
+
+
+def near(word: str, known: list[str]) -> str:
+    """` Did you mean 'depth'? Known: depth, dim.` — the tail of a message about a word that is not known."""
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    hint = f" Did you mean '{close[0]}'?" if close else ""
+    return f"{hint} Known: {', '.join(known) or 'nothing'}."
+
+
+def load_plugin(name: str, beside: Path) -> ModuleType:
+    """Import a plug-in that a suite names: a module name, or a `.py` file relative to the suite.
+
+    Args:
+        name: `some_package.models` or `my_model.py`.
+        beside: the folder of the suite file.
+
+    Raises:
+        UsageError: there is no such module or file.
+    """
+    if not name.endswith(".py"):
+        try:
+            return importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            raise UsageError(f"plug-in '{name}': {error}. A file is named with its suffix, '{name}.py'.") from error
+    path = (beside / name).resolve()
+    if not path.is_file():
+        raise UsageError(f"plug-in '{name}': no file {beside / name}")
+    # Two suites may each bring a `model.py`: the module name tells them apart by their full path.
+    module_name = f"bench_plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+    if module_name in sys.modules:
+        return sys.modules[module_name]
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    assert spec is not None and spec.loader is not None, path
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+models = Registry("model", "bench.models")
+datasets = Registry("dataset", "bench.data")
+measures = Registry("measure", "bench.measures")
