@@ -31,6 +31,15 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class DataFacts:
+    """What a measure says once, before its readings, of the data it used: it goes on every row of the case."""
+
+    dataset_sha256: str
+    n_train: int
+    n_test: int
+
+
+@dataclass(frozen=True)
 class Measurement:
     """One row: a reading with everything it depended on. Values are raw, in base units."""
 
