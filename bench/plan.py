@@ -4,11 +4,15 @@ Reads no clock and no file; the same question gets the same id on every machine.
 """
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from typing import Any
 
+from bench.errors import NothingSelected, UsageError
 from bench.records import canonical_json
+from bench.registry import near
+from bench.spec import Measure, Profile, Quantity, Recipe, Suite
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class Case:
     suite: str
     suite_sha256: str
     profile: str
-    measure: str
+    measure: str  # the registered name
     model: str  # the suite's key
     factory: str  # the registered name
     device: str = "cpu"
@@ -41,17 +45,220 @@ class Case:
     compiled: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     deviations: str | None = None
+    # The suite's own names for what was asked, before a profile put something smaller in its place.
+    measure_key: str = ""
+    dataset_key: str | None = None
+    recipe_key: str | None = None
 
     @property
     def question(self) -> dict[str, Any]:
         """Everything that can change the answer: no suite name, no profile, no labels."""
-        left_out = {"name", "suite", "suite_sha256", "profile", "model", "deviations"}
-        return {key: plain(value) for key, value in vars(self).items() if key not in left_out}
+        return {key: plain(value) for key, value in vars(self).items() if key not in _LABELS}
 
     @property
     def id(self) -> str:
         """16 hex digits of the question's hash: the same question has the same id everywhere."""
         return hashlib.sha256(canonical_json(self.question).encode()).hexdigest()[:16]
+
+
+_LABELS = {"name", "suite", "suite_sha256", "profile", "model", "deviations", "measure_key", "dataset_key", "recipe_key"}
+
+
+def plan(
+    suite: Suite,
+    suite_sha256: str,
+    profile: str | None = None,
+    device: str = "cpu",
+    seeds: int | None = None,
+) -> list[Case]:
+    """The cases of a suite under a profile, in the suite's order, each question once.
+
+    Args:
+        profile: a key of the suite's profiles; its default one when not given.
+        seeds: replaces the number of seeds of suite and profile.
+
+    Raises:
+        UsageError: no such profile.
+    """
+    key = profile or suite.default_profile
+    if key not in suite.profiles:
+        raise UsageError(f"suite '{suite.id}' has no profile '{key}'.{near(key, list(suite.profiles))}")
+    chosen = suite.profiles[key]
+    start = Case("", suite.id, suite_sha256, key, measure="", model="", factory="", device=device)
+    found: dict[str, Case] = {}
+    for measure_key, measure in suite.measures.items():
+        if measure_key not in chosen.skip:
+            for case in _expand(suite, chosen, measure_key, measure, start, seeds):
+                found.setdefault(case.id, case)
+    return list(found.values())
+
+
+def select(cases: list[Case], patterns: Iterable[str]) -> list[Case]:
+    """The cases whose name matches one of the patterns (`static*`, `accuracy/hybrid_*`), all when there is none.
+
+    Raises:
+        NothingSelected: no name matches; the message shows some.
+    """
+    wanted = list(patterns)
+    kept = [case for case in cases if not wanted or any(fnmatchcase(case.name, pattern) for pattern in wanted)]
+    if not kept:
+        shown = ", ".join(case.name for case in cases[:8]) + (", …" if len(cases) > 8 else "")
+        raise NothingSelected(f"no case matches {' '.join(wanted) or 'the selection'}. There are: {shown or 'none'}")
+    return kept
+
+
+def selected_by(quantity: Quantity, cases: Iterable[Case]) -> list[Case]:
+    """The cases that a quantity's keys select. A key that the quantity leaves out matches anything."""
+    wanted = {
+        "measure_key": quantity.measure,
+        "model": quantity.model,
+        "dataset_key": quantity.dataset,
+        "recipe_key": quantity.recipe,
+        "batch_size": quantity.batch_size,
+        "image_size": quantity.image_size,
+    }
+    return [
+        case
+        for case in cases
+        if all(value is None or getattr(case, key) == value for key, value in wanted.items())
+        and (quantity.metric is None or quantity.metric in metrics_of(case.measure))
+    ]
+
+
+def metrics_of(measure: str) -> frozenset[str]:
+    """The metrics that a measure yields; every one for a measure this table does not know, such as a plug-in's."""
+    return _METRICS_OF.get(measure, _EVERY)
+
+
+class _Everything(frozenset[str]):
+    def __contains__(self, name: object) -> bool:
+        return True
+
+
+_EVERY = _Everything()
+_METRICS_OF = {
+    "static": frozenset(
+        "params params_trainable params_headless params_by_module buffer_elements output_elements macs macs_fvcore "
+        "macs_torch macs_closed_form macs_by_operator uncounted_calls coverage_pct".split()
+    ),
+    "timing": frozenset("latency_s latency_p50_s latency_p95_s fps".split()),
+    "side_by_side": frozenset("time_ratio".split()),
+    "memory": frozenset("forward_peak_bytes train_step_peak_bytes".split()),
+    "accuracy": frozenset("train_loss train_top1_pct test_loss test_top1_pct epoch_s train_fps".split()),
+}
+
+
+def _expand(
+    suite: Suite, profile: Profile, key: str, measure: Measure, start: Case, seeds: int | None
+) -> Iterator[Case]:
+    """Every combination of the measure's models, data sets, recipes, image sizes, batch sizes and seeds."""
+    begun = replace(
+        start,
+        measure=measure.measure or key,
+        measure_key=key,
+        precision=measure.precision,
+        layout=measure.layout,
+        compiled=measure.compiled,
+        options=_options(suite, measure),
+    )
+    for model in models_of(suite, measure):
+        for dataset in measure.datasets or [None]:
+            for recipe in measure.recipes or [None]:
+                for image_size in measure.image_sizes or [None]:
+                    for batch_size in measure.batch_sizes or [None]:
+                        for seed in _seeds(measure, profile, seeds):
+                            case = _with_model(begun, suite, model, image_size, batch_size)
+                            case = _with_data(case, suite, profile, dataset)
+                            case = _with_recipe(case, suite, profile, recipe, seed)
+                            yield replace(case, name=_name(case, image_size))
+
+
+def models_of(suite: Suite, measure: Measure) -> list[str]:
+    """The model keys that a measure's patterns select, in the suite's order."""
+    return [key for key in suite.models if any(fnmatchcase(key, pattern) for pattern in measure.models)]
+
+
+def _options(suite: Suite, measure: Measure) -> dict[str, Any]:
+    if measure.versus is None:
+        return dict(measure.options)
+    other = suite.models[measure.versus]
+    versus = {
+        "factory": other.factory,
+        "args": other.args,
+        "num_classes": other.num_classes,
+        "image_size": other.image_size,
+    }
+    return {**measure.options, "versus": versus}
+
+
+def _seeds(measure: Measure, profile: Profile, override: int | None) -> list[int | None]:
+    if not measure.recipes:
+        return [None]
+    wanted = override or profile.seeds or measure.seeds
+    return list(range(wanted)) if isinstance(wanted, int) else list(wanted)
+
+
+def _with_model(case: Case, suite: Suite, key: str, image_size: int | None, batch_size: int | None) -> Case:
+    model = suite.models[key]
+    return replace(
+        case,
+        model=key,
+        factory=model.factory,
+        model_args=model.args,
+        num_classes=model.num_classes,
+        image_size=image_size or model.image_size,
+        batch_size=batch_size,
+        deviations=model.deviations,
+    )
+
+
+def _with_data(case: Case, suite: Suite, profile: Profile, key: str | None) -> Case:
+    if key is None:
+        return case
+    used = profile.datasets.get(key, key)
+    dataset = suite.datasets[used]
+    swapped = f"{dataset.label} in place of {suite.datasets[key].label}" if used != key else None
+    return replace(
+        case,
+        dataset=dataset.name,
+        dataset_args=dataset.args,
+        dataset_key=key,
+        num_classes=dataset.classes,
+        deviations=_joined(case.deviations, swapped),
+    )
+
+
+def _with_recipe(case: Case, suite: Suite, profile: Profile, key: str | None, seed: int | None) -> Case:
+    if key is None:
+        return case
+    recipe: Recipe = suite.recipes[key]
+    settings = {**recipe.settings, **profile.recipe}
+    changed = [
+        f"{name} {profile.recipe[name]} in place of {recipe.settings.get(name, 'the default')}"
+        for name in profile.recipe
+        if profile.recipe[name] != recipe.settings.get(name)
+    ]
+    return replace(
+        case,
+        recipe=settings,
+        recipe_key=key,
+        seed=seed,
+        batch_size=settings.get("batch_size"),
+        precision=settings.get("precision", case.precision),
+        deviations=_joined(case.deviations, recipe.deviations, *changed),
+    )
+
+
+def _joined(*parts: str | None) -> str | None:
+    return "; ".join(part for part in parts if part) or None
+
+
+def _name(case: Case, image_size: int | None) -> str:
+    batch = f"batch{case.batch_size}" if case.batch_size and case.recipe is None else None
+    size = f"{image_size}px" if image_size else None
+    seed = None if case.seed is None else f"seed{case.seed}"
+    parts = [case.measure_key, case.model, case.dataset_key, case.recipe_key, size, batch, seed]
+    return "/".join(part for part in parts if part)
 
 
 def plain(value: Any) -> Any:

@@ -1,0 +1,191 @@
+"""What a suite file may say: sources, models, recipes, measures, profiles, quantities, curves and claims.
+
+Only shapes and their meaning stand here; reading a file and checking that its parts fit is `suitefile.py`'s work.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bench.metrics import METRICS, UNITS
+
+Kind = Literal["recount", "arithmetic", "retrain", "speed", "cost", "ordering", "structure", "open"]
+SourceKind = Literal["paper", "report", "code", "summary", "notebook", "logs"]
+Precision = Literal["float32", "bfloat16", "float16"]
+Layout = Literal["contiguous", "channels_last"]
+Unit = Literal[tuple(UNITS)]  # type: ignore[valid-type]
+MetricName = Literal[tuple(METRICS)]  # type: ignore[valid-type]
+Key = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
+Text = Annotated[str, Field(min_length=1)]
+
+
+class Table(BaseModel):
+    """A TOML table with closed keys: an unknown one is an error, never ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Source(Table):
+    """Where numbers were published. Every claim names one."""
+
+    title: Text
+    kind: SourceKind
+    authors: str | None = None
+    year: int | None = None
+    url: str | None = None
+    note: str | None = None
+
+
+class Model(Table):
+    """A registered factory with its arguments. `deviations` says in words where it departs from what it stands for."""
+
+    factory: Text
+    label: Text
+    args: dict[str, Any] = {}
+    num_classes: Annotated[int, Field(ge=1)] = 1000
+    image_size: Annotated[int, Field(ge=1)] = 224
+    deviations: str | None = None
+
+
+class Dataset(Table):
+    """A registered data set with its arguments."""
+
+    name: Text
+    label: Text
+    classes: Annotated[int, Field(ge=2)]
+    args: dict[str, Any] = {}
+
+
+class Recipe(Table):
+    """How a model is trained. `settings` are the keys of `bench.recipes`."""
+
+    label: Text
+    source: Text | None = None
+    settings: dict[str, Any]
+    deviations: str | None = None
+
+
+class Measure(Table):
+    """What to measure of which models. The table's key opens the names of its cases."""
+
+    measure: Text | None = None  # the registered measure; the key itself when left out
+    models: Annotated[list[str], Field(min_length=1)]  # keys or patterns such as "hybrid_*"
+    versus: str | None = None  # a model key, for measures that compare side by side
+    datasets: list[str] = []
+    recipes: list[str] = []
+    seeds: Annotated[int, Field(ge=1)] | list[int] = 1
+    batch_sizes: list[Annotated[int, Field(ge=1)]] = []
+    image_sizes: list[Annotated[int, Field(ge=1)]] = []
+    precision: Precision = "float32"
+    layout: Layout = "contiguous"
+    compiled: bool = False
+    options: dict[str, Any] = {}
+
+
+class Profile(Table):
+    """How much to measure. A reduced profile's rows never decide a claim that asks for more than they give."""
+
+    label: Text
+    reduced: bool
+    default: bool = False
+    note: str | None = None
+    skip: list[str] = []  # keys of measures
+    seeds: Annotated[int, Field(ge=1)] | None = None
+    datasets: dict[str, str] = {}  # data set -> the one used in its place
+    recipe: dict[str, Any] = {}  # settings that replace those of every recipe
+
+
+class Quantity(Table):
+    """A named number: a constant with its unit and source, or a metric of the cases that the other keys select."""
+
+    value: float | None = None
+    unit: Unit | None = None
+    source: str | None = None
+    where: str | None = None
+    metric: MetricName | None = None
+    measure: str | None = None
+    model: str | None = None
+    dataset: str | None = None
+    recipe: str | None = None
+    batch_size: int | None = None
+    image_size: int | None = None
+    part: str | None = None
+    at: Literal["last", "best", "all"] | Annotated[list[int], Field(min_length=2, max_length=2)] = "last"
+
+
+class Curve(Table):
+    """A published curve: columns of a CSV file, drawn in grey behind the measured one."""
+
+    file: Text
+    metric: MetricName
+    model: str
+    dataset: str
+    source: str
+    label: Text
+    column: Text
+    where: dict[str, str | int] = {}
+    first_epoch: int = 1  # what the file calls the first epoch
+
+
+class Check(Table):
+    """One thing a claim says, and the band in which the measured value makes it true.
+
+    `measured` is an expression over quantities. The band is `published ± tolerance`, or what `above`, `below` or
+    `between` say. `follows` is an expression over published numbers that must give `published` again.
+    """
+
+    says: Text
+    kind: Kind
+    published: float | None = None
+    unit: Unit | None = None
+    follows: str | None = None
+    measured: str | None = None
+    tolerance: Annotated[float, Field(ge=0)] | None = None
+    above: float | None = None
+    below: float | None = None
+    between: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
+    tolerance_why: str | None = None
+    min_seeds: Annotated[int, Field(ge=1)] | None = None
+    hardware: str | None = None  # pattern of device names on which a speed counts
+    unavailable: str | None = None  # why it cannot be measured at all, in words
+
+
+class Claim(Check):
+    """A number or statement of a source, with the place where it stands. `also` holds what else it says."""
+
+    source: Text
+    where: Text
+    quote: str | None = None
+    also: list[Check] = []
+    compare: list[str] = []  # claims of other sources about the same thing, shown together
+    note: str | None = None
+
+    @property
+    def checks(self) -> list[Check]:
+        """What the claim says, the main thing first."""
+        return [self, *self.also]
+
+
+class Suite(Table):
+    """One question, the claims that answer it, and how to measure them."""
+
+    schema_version: Literal[1] = Field(alias="schema")
+    id: Key
+    question: Text
+    summary: Text
+    plugins: list[str] = []
+    sources: Annotated[dict[Key, Source], Field(min_length=1)]
+    models: dict[Key, Model] = {}
+    datasets: dict[Key, Dataset] = {}
+    recipes: dict[Key, Recipe] = {}
+    measures: dict[Key, Measure] = {}
+    profiles: dict[Key, Profile] = {}
+    quantities: dict[Key, Quantity] = {}
+    curves: dict[Key, Curve] = {}
+    claims: Annotated[dict[Key, Claim], Field(min_length=1)]
+
+    @property
+    def default_profile(self) -> str:
+        """The profile that is used when none is named."""
+        chosen = [key for key, profile in self.profiles.items() if profile.default]
+        return (chosen or list(self.profiles))[0]
