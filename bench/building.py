@@ -36,7 +36,9 @@ def build(case: Case, *, device: str | None = None, seed: int = 0) -> nn.Module:
             case.factory, num_classes=case.num_classes, image_size=case.image_size, **dict(case.model_args)
         )
     model = model.to(device=device, dtype=precision, memory_format=layout)  # type: ignore[call-overload]
-    return torch.compile(model) if case.compiled else model
+    if case.compiled:
+        model.compile()  # in place: the parameters keep their names
+    return model
 
 
 def call_factory(name: str, **arguments: Any) -> nn.Module:
