@@ -1,4 +1,4 @@
-"""Hybrid Mixer: an MLP-Mixer with a convolutional stem after the patch embedding, and optionally more of them between blocks.
+"""Hybrid Mixer: an MLP-Mixer with a convolution after the patch embedding, and optionally more between its blocks.
 
 Builds on `mlp_mixer` and changes nothing inside a mixer block. The report describes the stem alone; the code behind its
 Table 1 also placed a convolution after every second block (`interleave_every=2`).
@@ -42,8 +42,8 @@ STEMS = {"none": lambda width: nn.Identity(), "depthwise_separable": depthwise_s
 class HybridMixer(MlpMixer):
     """Images (B, 3, H, W) -> logits (B, classes). Letters as in `MlpMixer`; h = H/P, w = W/P.
 
-    `stem` and every entry of `interleaved` keep the shape (B, C, h, w), so S and C stay those of the Mixer. They are made
-    after the Mixer's own layers: with the same seed a Mixer and its Hybrid start from the same shared weights.
+    `stem` and every entry of `interleaved` keep the shape (B, C, h, w), so S and C stay those of the Mixer. They are
+    made after the Mixer's own layers: with the same seed a Mixer and its Hybrid start from the same shared weights.
     """
 
     def __init__(

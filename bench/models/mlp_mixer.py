@@ -245,7 +245,7 @@ def resize_tokens(model: MlpMixer, grid: int) -> MlpMixer:
     """A copy of `model` for images of `grid` x `grid` patches, its token-mixing weights resized bilinearly.
 
     Each row of the first matrix and each column of the second is a picture over the patches and is resized as one.
-    The first matrix is scaled by S/S', so that its sums over more tokens keep their size. The same grid changes nothing.
+    The first matrix is scaled by S/S', so that its sums over more tokens keep their size. The same grid changes no bit.
 
     Raises:
         UsageError: a pyramid, whose token counts depend on the block.
