@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from bench.errors import NothingSelected, UsageError
+from bench.metrics import METRICS
 from bench.records import canonical_json
 from bench.registry import near
 from bench.spec import Measure, Profile, Quantity, Recipe, Suite
@@ -121,31 +122,14 @@ def selected_by(quantity: Quantity, cases: Iterable[Case]) -> list[Case]:
         case
         for case in cases
         if all(value is None or getattr(case, key) == value for key, value in wanted.items())
-        and (quantity.metric is None or quantity.metric in metrics_of(case.measure))
+        and (quantity.metric is None or yields(case.measure, quantity.metric))
     ]
 
 
-def metrics_of(measure: str) -> frozenset[str]:
-    """The metrics that a measure yields; every one for a measure this table does not know, such as a plug-in's."""
-    return _METRICS_OF.get(measure, _EVERY)
-
-
-class _Everything(frozenset[str]):
-    def __contains__(self, name: object) -> bool:
-        return True
-
-
-_EVERY = _Everything()
-_METRICS_OF = {
-    "static": frozenset(
-        "params params_trainable params_headless params_by_module buffer_elements output_elements macs macs_fvcore "
-        "macs_torch macs_closed_form macs_by_operator uncounted_calls coverage_pct".split()
-    ),
-    "timing": frozenset("latency_s latency_p50_s latency_p95_s fps".split()),
-    "side_by_side": frozenset("time_ratio".split()),
-    "memory": frozenset("forward_peak_bytes train_step_peak_bytes".split()),
-    "accuracy": frozenset("train_loss train_top1_pct test_loss test_top1_pct epoch_s train_fps".split()),
-}
+def yields(measure: str, metric: str) -> bool:
+    """Whether a measure yields a metric. A plug-in's measure may yield any."""
+    built_in = {each.measure for each in METRICS.values()}
+    return METRICS[metric].measure == measure or measure not in built_in
 
 
 def _expand(

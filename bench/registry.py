@@ -4,10 +4,12 @@ A room's folder is its list: `bench/models/conv_mixer.py` offers the name `conv_
 somebody asks for it. So names can be listed and checked without importing torch.
 """
 
+import ast
 import difflib
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import pkgutil
 import sys
 from collections.abc import Callable
@@ -61,16 +63,50 @@ class Registry:
         """The sentence for a name that is not there."""
         return f"no {self.kind} '{name}'.{near(name, self.names())}"
 
+    def parameters(self, name: str) -> list[str] | None:
+        """The keyword arguments a factory takes besides those everybody gets; None when they cannot be read.
+
+        Read from the source, so that a suite's arguments can be checked without importing torch.
+        """
+        head = name.partition(":")[0]
+        source = self._source(head)
+        tree = ast.parse(source) if source else None
+        for node in tree.body if tree else []:
+            if isinstance(node, ast.FunctionDef) and any(head in _offered(each) for each in node.decorator_list):
+                if node.args.kwarg is not None:
+                    return None
+                return [each.arg for each in node.args.kwonlyargs if each.arg not in ("num_classes", "image_size")]
+        return None
+
+    def _source(self, head: str) -> str | None:
+        if head in self._factories:
+            return inspect.getsource(inspect.getmodule(self._factories[head]) or self._factories[head])
+        spec = importlib.util.find_spec(self._modules()[head]) if head in self._modules() else None
+        return Path(spec.origin).read_text(encoding="utf-8") if spec and spec.origin else None
+
     def _modules(self) -> dict[str, str]:
+        """Name -> the module that registers it: a folder's files by their names, a single file's by its decorators."""
         spec = importlib.util.find_spec(self.home)
-        if spec is None or spec.submodule_search_locations is None:
-            importlib.import_module(self.home)
-            return {}
+        assert spec is not None, self.home
+        if spec.submodule_search_locations is None:
+            assert spec.origin is not None, self.home
+            tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+            made = [each for node in tree.body if isinstance(node, ast.FunctionDef) for each in node.decorator_list]
+            return {name: self.home for decorator in made for name in _offered(decorator)}
         return {
             found.name: f"{self.home}.{found.name}"
             for found in pkgutil.iter_modules(spec.submodule_search_locations)
             if not found.name.startswith("_")
         }
+
+
+def _offered(decorator: ast.expr) -> list[str]:
+    """The name in `@….register("name")`, if that is what the decorator is."""
+    if not isinstance(decorator, ast.Call) or not isinstance(decorator.func, ast.Attribute):
+        return []
+    if decorator.func.attr != "register":
+        return []
+    return [argument.value for argument in decorator.args if isinstance(argument, ast.Constant)]
 
 
 def near(word: str, known: list[str]) -> str:

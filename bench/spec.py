@@ -127,6 +127,21 @@ class Curve(Table):
     first_epoch: int = 1  # what the file calls the first epoch
 
 
+class Cost(Table):
+    """One training whose hours and money the report works out on every device of `bench.cost`."""
+
+    model: str
+    images: Annotated[int, Field(ge=1)]  # per epoch
+    epochs: Annotated[int, Field(ge=1)]
+    label: Text
+    recipe: str | None = None
+    dataset: str | None = None
+    published_device: str | None = None
+    published_epoch_s: Annotated[float, Field(gt=0)] | None = None
+    source: str | None = None
+    where: str | None = None
+
+
 class Check(Table):
     """One thing a claim says, and the band in which the measured value makes it true.
 
@@ -182,6 +197,7 @@ class Suite(Table):
     profiles: dict[Key, Profile] = {}
     quantities: dict[Key, Quantity] = {}
     curves: dict[Key, Curve] = {}
+    costs: dict[Key, Cost] = {}
     claims: Annotated[dict[Key, Claim], Field(min_length=1)]
 
     @property
