@@ -1,0 +1,349 @@
+"""Data sets by name: the embedded sample, CIFAR, image folders, synthetic images, each as the same `Dataset`.
+
+Neither augments nor normalises, that is the recipe's business, and never goes to the network unless asked to.
+"""
+
+import hashlib
+import os
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from bench.errors import DataAbsent, DataCorrupt, UsageError
+from bench.registry import datasets, near
+from bench.sample import (
+    CIFAR10,
+    CIFAR100,
+    Channels,
+    Cifar,
+    Split,
+    fetch,
+    file_hash,
+    load_sample,
+    read_batches,
+    read_shards,
+    stratified,
+)
+
+# torchvision.transforms' constants for models trained on ImageNet.
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm"}
+
+
+class Images(Protocol):
+    """N images of H x W, decoded at the latest when they are asked for."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, H, W, 3)"""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        """rows int (B,) -> uint8 (B, H, W, 3)"""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Two splits of labelled images and the channel statistics of its whole training set, in units of 0 to 1.
+
+    `sha256` digests both splits as `content_sha256` describes: equal pixels and labels in equal order have an equal
+    digest, whichever format they came from.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    mean: Channels
+    std: Channels
+    train_images: Images
+    train_labels: np.ndarray  # int64 (N,)
+    test_images: Images
+    test_labels: np.ndarray
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which images of a data set to take and how to rearrange their pixels: the options every data set knows.
+
+    `n_train`, `n_test` and `train_fraction` take a stratified subset, the same one for the same `subset_seed`.
+    `order` permutes the pixels of all images of both splits alike (see `pixel_order`).
+    """
+
+    train_fraction: float | None = None
+    n_train: int | None = None
+    n_test: int | None = None
+    subset_seed: int = 0
+    order: str | None = None
+    order_seed: int = 0
+    patch_size: int = 4
+
+
+@datasets.register("cifar10_sample")
+def cifar10_sample(data_dir: Path | None = None, **choice: Any) -> Dataset:
+    """The embedded sample: 5,000 training and 2,000 test images of CIFAR-10, with the statistics of all 50,000."""
+    return finish("cifar10_sample", CIFAR10.classes, (CIFAR10.mean, CIFAR10.std), load_sample(), choice)
+
+
+@datasets.register("cifar10")
+def cifar10(data_dir: Path | None = None, *, download: bool = False, **choice: Any) -> Dataset:
+    """All of CIFAR-10, from Parquet shards or torchvision's files; see `load_cifar`."""
+    return load_cifar(CIFAR10, data_dir, download=download, **choice)
+
+
+@datasets.register("cifar100")
+def cifar100(data_dir: Path | None = None, *, download: bool = False, **choice: Any) -> Dataset:
+    """All of CIFAR-100 with its 100 fine labels; see `load_cifar`."""
+    return load_cifar(CIFAR100, data_dir, download=download, **choice)
+
+
+def load_cifar(facts: Cifar, data_dir: Path | None, *, download: bool = False, **choice: Any) -> Dataset:
+    """One CIFAR from `data_dir`, or from the folder that the environment names in BENCH_DATA.
+
+    Found as `<name>/train-*.parquet` and `<name>/test-*.parquet`, as the same shards in the folder itself, or as
+    torchvision's unpacked folder; in this order.
+
+    Raises:
+        DataAbsent: none of them is there; the message ends in the command that downloads it.
+        DataCorrupt: a checksum or a number of rows is not the published one.
+    """
+    home = _home(data_dir)
+    if download:
+        fetch(facts, home)
+    splits = _cifar_splits(facts, home)
+    for split, (_, labels) in splits.items():
+        if len(labels) != facts.rows[split]:
+            raise DataCorrupt(f"{home}: expected {facts.rows[split]} {split} rows of {facts.name}, found {len(labels)}")
+        if labels.min() < 0 or labels.max() >= len(facts.classes):
+            found = f"{labels.min()} to {labels.max()}"
+            raise DataCorrupt(f"{home}: expected labels 0 to {len(facts.classes) - 1} in {split}, found {found}")
+    return finish(facts.name, facts.classes, (facts.mean, facts.std), splits, choice)
+
+
+def _home(data_dir: Path | str | None) -> Path | None:
+    named = data_dir or os.environ.get("BENCH_DATA")
+    return Path(named) if named else None
+
+
+def _cifar_splits(facts: Cifar, home: Path | None) -> dict[str, Split]:
+    if home is None:
+        raise DataAbsent(f"{facts.name} is not in the package: {facts.remedy}")
+    for folder in (home / facts.name, home):
+        shards = {split: sorted(folder.glob(f"{split}-*.parquet")) for split in facts.rows}
+        if all(shards.values()):
+            return {split: read_shards(files, facts.label_column) for split, files in shards.items()}
+    for folder in (home / facts.torch_folder, home / facts.name / facts.torch_folder):
+        if folder.is_dir():
+            return {split: read_batches(folder, files) for split, files in facts.torch_files.items()}
+    raise DataAbsent(f"{facts.name} is not in {home}: {facts.remedy}")
+
+
+@datasets.register("synthetic")
+def synthetic(
+    data_dir: Path | None = None,
+    *,
+    n_train: int = 512,
+    n_test: int = 256,
+    image_size: int = 32,
+    n_classes: int = 10,
+    seed: int = 0,
+    **choice: Any,
+) -> Dataset:
+    """Made images that can be learned: each class is a coarse 4 x 4 colour pattern under uniform noise."""
+    rng = np.random.RandomState(seed)
+    patterns = rng.randint(80, 176, (n_classes, 4, 4, 3), dtype=np.int16)
+    cells = np.arange(image_size) * 4 // image_size
+    patterns = patterns[:, cells][:, :, cells]  # (classes, H, W, 3)
+    splits = {}
+    for split, count in (("train", n_train), ("test", n_test)):
+        labels = rng.permutation(np.arange(count) % n_classes)
+        noise = rng.randint(-64, 65, (count, image_size, image_size, 3), dtype=np.int16)
+        splits[split] = ((patterns[labels] + noise).astype(np.uint8), labels)
+    classes = tuple(f"pattern_{label}" for label in range(n_classes))
+    return finish("synthetic", classes, channel_statistics(splits["train"][0]), splits, choice)
+
+
+def channel_statistics(images: np.ndarray) -> tuple[Channels, Channels]:
+    """Mean and standard deviation of each channel over all pixels, in units of 0 to 1. images uint8 (N, H, W, 3)."""
+    # Counting the 256 values is exact, and needs no copy of the images in floating point.
+    blocks = np.array_split(images, len(images) // 1000 + 1)
+    counts = np.zeros((3, 256))
+    for block in blocks:
+        counts += [np.bincount(block[..., channel].ravel(), minlength=256) for channel in range(3)]
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    values = np.arange(256) / 255
+    mean = shares @ values
+    std = np.sqrt((shares * (values - mean[:, None]) ** 2).sum(axis=1))
+    return tuple(mean.tolist()), tuple(std.tolist())
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """Image files that are decoded when asked for: short side to 8/7 of `image_size`, then the centre square of it.
+
+    8/7 is the usual 256 for 224. Bilinear with antialiasing and rounded as torchvision's Resize and CenterCrop do.
+    """
+
+    paths: tuple[Path, ...]
+    image_size: int
+    permutation: np.ndarray | None = None  # int64 (H * W,), see `pixel_order`
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, H, W, 3)"""
+        return len(self.paths), self.image_size, self.image_size, 3
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        """rows int (B,) -> uint8 (B, H, W, 3). Raises DataCorrupt for a file that is no whole image."""
+        images = np.stack([self._decode(self.paths[row]) for row in rows])
+        return images if self.permutation is None else permute(images, self.permutation)
+
+    def _decode(self, path: Path) -> np.ndarray:
+        try:
+            with Image.open(path) as file:
+                image = file.convert("RGB")
+        except (UnidentifiedImageError, OSError) as error:
+            raise DataCorrupt(f"{path}: expected an image, found sha256 {file_hash(path)}: {error}") from error
+        short = round(self.image_size * 8 / 7)
+        scaled = [short * side // min(image.size) for side in image.size]
+        left, top = (round((side - self.image_size) / 2) for side in scaled)
+        image = image.resize((scaled[0], scaled[1]), Image.Resampling.BILINEAR)
+        return np.asarray(image.crop((left, top, left + self.image_size, top + self.image_size)))
+
+
+@datasets.register("image_folder")
+def image_folder(
+    data_dir: Path | None = None,
+    *,
+    folder: str = ".",
+    n_classes: int | None = None,
+    image_size: int = 224,
+    **choice: Any,
+) -> Dataset:
+    """Images in `train/<class>/` and `val/<class>/` (or `test/<class>/`), decoded lazily, with ImageNet's statistics.
+
+    Args:
+        folder: where in `data_dir` (or BENCH_DATA) those folders are.
+        n_classes: take the first ones in alphabetical order; all when left out.
+    """
+    home = (_home(data_dir) or Path()) / folder
+    tests = home / "val" if (home / "val").is_dir() else home / "test"
+    if not (home / "train").is_dir() or not tests.is_dir():
+        raise DataAbsent(f"no train/ with val/ or test/ in {home}; name their folder: bench run SUITE --data DIR")
+    classes = tuple(sorted(path.name for path in (home / "train").iterdir() if path.is_dir()))[:n_classes]
+    folders = {"train": home / "train", "test": tests}
+    splits = {split: _labelled(path, classes, image_size) for split, path in folders.items()}
+    return finish("image_folder", classes, IMAGENET, splits, choice)
+
+
+def _labelled(folder: Path, classes: tuple[str, ...], image_size: int) -> tuple[ImageFiles, np.ndarray]:
+    found = [
+        (path, label)
+        for label, name in enumerate(classes)
+        for path in sorted((folder / name).rglob("*"))
+        if path.suffix.lower() in SUFFIXES
+    ]
+    if not found:
+        raise DataAbsent(f"no <class>/*.jpg in {folder}; name another folder: bench run SUITE --data DIR")
+    paths, labels = zip(*found, strict=True)
+    return ImageFiles(paths, image_size), np.array(labels, np.int64)
+
+
+def finish(
+    name: str,
+    classes: tuple[str, ...],
+    statistics: tuple[Channels, Channels],
+    splits: dict[str, tuple[Any, np.ndarray]],
+    options: dict[str, Any],
+) -> Dataset:
+    """Take the subset and the order of pixels that `options` (fields of `Choice`) ask for, and digest the result.
+
+    Raises:
+        UsageError: an option that no data set knows, or a subset that is larger than the whole.
+    """
+    known = [option.name for option in fields(Choice)]
+    for option in options.keys() - set(known):
+        raise UsageError(f"{name}: no data set option '{option}'.{near(option, known)}")
+    choice = Choice(**options)
+    n_train = choice.n_train
+    if choice.train_fraction is not None:
+        if n_train is not None:
+            raise UsageError(f"{name}: give train_fraction or n_train, not both")
+        n_train = round(choice.train_fraction * len(splits["train"][1]))
+    train = _rearranged(*_subset(name, *splits["train"], n_train, choice.subset_seed), choice)
+    test = _rearranged(*_subset(name, *splits["test"], choice.n_test, choice.subset_seed), choice)
+    return Dataset(name, classes, *statistics, *train, *test, sha256=content_sha256(train, test))
+
+
+def _subset(name: str, images: Any, labels: np.ndarray, count: int | None, seed: int) -> tuple[Any, np.ndarray]:
+    if count is None or count == len(labels):
+        return images, labels
+    if not 0 < count <= len(labels):
+        raise UsageError(f"{name}: {count} images asked for, 1 to {len(labels)} are there")
+    rows = stratified(labels, count, seed)
+    if isinstance(images, ImageFiles):
+        return replace(images, paths=tuple(images.paths[row] for row in rows)), labels[rows]
+    return images[rows], labels[rows]
+
+
+def _rearranged(images: Any, labels: np.ndarray, choice: Choice) -> tuple[Any, np.ndarray]:
+    if choice.order is None:
+        return images, labels
+    permutation = pixel_order(choice.order, images.shape[1:3], choice.patch_size, choice.order_seed)
+    if isinstance(images, ImageFiles):
+        return replace(images, permutation=permutation), labels
+    return permute(images, permutation), labels
+
+
+def pixel_order(order: str, shape: tuple[int, ...], patch_size: int, seed: int) -> np.ndarray:
+    """A permutation of the pixels of an image: MLP-Mixer, section 3.4 (arXiv 2105.01601).
+
+    Args:
+        order: `pixels` shuffles all pixels; `patches` the patches, whole; `within_patches` the pixels inside each
+            patch, in all patches alike.
+        shape: (H, W); `patch_size` P must divide both.
+
+    Returns:
+        int64 (H * W,): the pixel that comes to each place. Its `argsort` restores the image.
+    """
+    rng = np.random.RandomState(seed)
+    (height, width), p = shape, patch_size
+    if order == "pixels":
+        return rng.permutation(height * width)
+    if order not in ("patches", "within_patches"):
+        raise UsageError(f"no order '{order}'.{near(order, ['pixels', 'patches', 'within_patches'])}")
+    if height % p or width % p:
+        raise UsageError(f"order '{order}': patches of {p} do not tile {height} x {width} pixels")
+    pixels = np.arange(height * width).reshape(height // p, p, width // p, p).transpose(0, 2, 1, 3)
+    patches = pixels.reshape(-1, p * p)  # (S, P * P), S = (H / P)(W / P)
+    moved = patches[rng.permutation(len(patches))] if order == "patches" else patches[:, rng.permutation(p * p)]
+    return moved.reshape(pixels.shape).transpose(0, 2, 1, 3).reshape(-1)
+
+
+def permute(images: np.ndarray, permutation: np.ndarray) -> np.ndarray:
+    """Put pixel `permutation[i]` in place i of each image. images uint8 (N, H, W, 3), permutation int (H * W,)."""
+    return images.reshape(len(images), -1, 3)[:, permutation].reshape(images.shape)
+
+
+def content_sha256(*splits: tuple[Any, np.ndarray]) -> str:
+    """Hex SHA-256 of, for each split in turn: its shape (N, H, W, 3), its pixels, its labels.
+
+    Shape and labels as little-endian int64, pixels as uint8 in row-major order. Image files are not decoded for it:
+    in place of their pixels stand the SHA-256 of each file and the order of pixels.
+    """
+    digest = hashlib.sha256()
+    for images, labels in splits:
+        digest.update(np.array(images.shape, "<i8").tobytes())
+        if isinstance(images, ImageFiles):
+            order = b"" if images.permutation is None else images.permutation.astype("<i8").tobytes()
+            digest.update(order + "".join(map(file_hash, images.paths)).encode())
+        else:
+            digest.update(np.ascontiguousarray(images).data)
+        digest.update(np.asarray(labels, "<i8").tobytes())
+    return digest.hexdigest()
