@@ -65,7 +65,7 @@ def test_a_training_step_is_three_passes_of_two_flops_per_multiply_accumulate():
 
 
 def test_c3_follows_from_macs_called_flops_and_without_the_depthwise_convolutions():
-    # 3 passes, but 1 instead of 2 per multiply-accumulate; 19.55e9 and 48.68e9 are also what timm's model cards print.
+    # 3 passes, but 1 instead of 2 per multiply-accumulate. fvcore counts 19.55e9 and 48.68e9 in timm's two models.
     assert follows(without_depthwise(SMALL) / 1e9, 19.55, 0.01)
     assert follows(without_depthwise(LARGE) / 1e9, 48.68, 0.01)
     assert follows(3 * without_depthwise(SMALL) * IMAGENET * EPOCHS, 7.5e18, 1e17)
