@@ -89,6 +89,7 @@ def test_the_median_of_six_values_lies_between_the_extremes_in_at_least_95_of_10
     # All six on one side of the true median: 2 / 2^6 = 3.1 %. With five values it is 2 / 2^5 = 6.3 %: too often.
     assert (stats.median_interval(values).low, stats.median_interval(values).high) == (1, 6)
     assert not stats.median_interval(values[:5]).bounded
+    assert stats.median_interval(values, confidence=1 - 2 / 2**6).bounded
 
 
 @pytest.mark.parametrize("n", [6, 9, 20, 101])
@@ -167,6 +168,8 @@ def test_hodges_lehmann_bounds_are_the_shifts_that_the_signed_rank_test_accepts(
     inside = [value - (found.low + 1e-6 * (1 + width)) for value in values]
     outside = [value - (found.low - 1e-6 * (1 + width)) for value in values]
     assert stats.signed_rank(outside).p <= 0.05 < stats.signed_rank(inside).p
+    mirrored = stats.hodges_lehmann([-value for value in values])
+    assert (mirrored.low, mirrored.point, mirrored.high) == (-found.high, -found.point, -found.low)
 
 
 def test_mcnemar_counts_how_often_a_fair_coin_is_as_one_sided():
