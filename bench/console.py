@@ -1,0 +1,115 @@
+"""What a person sees in a terminal: the plan, the progress, tables. Measures and judges nothing.
+
+Everything here goes to standard error, but for the tables somebody asked for.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from bench.execute import Outcome
+from bench.forecast import seconds, total, usd
+from bench.plan import Case
+
+# rich reads NO_COLOR and FORCE_COLOR itself, and drops colours and boxes of bars when the stream is no terminal.
+say = Console(stderr=True, highlight=False)
+answer = Console(highlight=False, soft_wrap=True)
+
+
+def duration(length_s: float | None) -> str:
+    """`42 s`, `7 min`, `3.2 h`: a length as a person says it."""
+    if length_s is None:
+        return "unknown"
+    if length_s < 90:
+        return f"{length_s:.0f} s"
+    return f"{length_s / 60:.0f} min" if length_s < 5400 else f"{length_s / 3600:.1f} h"
+
+
+def show_plan(cases: Sequence[Case], skipped: Mapping[str, str], device_name: str, cores: int) -> None:
+    """The cases by name with their expected time, those that are skipped with a word why, and the sum."""
+    table = Table(box=None, pad_edge=False, show_header=True, header_style="bold")
+    table.add_column("case")
+    table.add_column("expected", justify="right")
+    for case in cases:
+        # Text, not markup: a name from a suite may hold brackets.
+        note = skipped.get(case.id) or duration(seconds(case, cores))
+        table.add_row(Text(case.name, style="dim" if case.id in skipped else ""), Text(note))
+    say.print(table)
+    todo = [case for case in cases if case.id not in skipped]
+    length, unknown = total(todo, cores)
+    price = usd(length, device_name)
+    more = f" and {unknown} of unknown length" if unknown else ""
+    money = f", about ${price:,.2f}" if price is not None else ""
+    say.print(Text(f"{len(todo)} of {len(cases)} cases to measure on {device_name}: about {duration(length)}{more}{money}"))
+
+
+@contextmanager
+def following(cases: Sequence[Case], cores: int) -> Iterator["Follower"]:
+    """Progress of the run, the case and its steps: bars on a terminal, plain lines elsewhere."""
+    expected = {case.id: seconds(case, cores) or 60.0 for case in cases}
+    if not say.is_terminal:
+        yield Follower(None, expected)
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=30), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=say, transient=True) as progress:
+        yield Follower(progress, expected)
+
+
+class Follower:
+    """Told of each step and each finished case; shows how far the run is."""
+
+    def __init__(self, progress: Progress | None, expected: Mapping[str, float]):
+        self._progress = progress
+        self._expected = expected
+        self._finished = 0
+        self._last_note = ""
+        self._run = progress.add_task("run (expected seconds)", total=round(sum(expected.values()))) if progress else None
+        self._case = progress.add_task("case", total=None) if progress else None
+
+    def announcing(self, cases: Iterable[Case]) -> Iterator[Case]:
+        """The same cases; each is shown as begun at the moment it is asked for."""
+        for case in cases:
+            if self._progress is not None and self._case is not None:
+                self._progress.reset(self._case, description=case.name, total=None)
+            yield case
+
+    def step(self, done: int, total_steps: int, note: str) -> None:
+        """The case in hand is `done` steps of `total_steps` on; `note` says where."""
+        if self._progress is not None and self._case is not None:
+            self._progress.update(self._case, completed=done, total=total_steps, description=note or None)
+        elif note and note != self._last_note and "," in note:
+            # Without a terminal one line per finished epoch is enough.
+            say.print(Text(f"    {note}"))
+        self._last_note = note
+
+    def end(self, outcome: Outcome) -> None:
+        """A case is finished and its rows are stored."""
+        self._finished += 1
+        problem = outcome.problem
+        mark = "ok" if problem is None else problem.status
+        tail = "" if problem is None else f": {problem.reason}"
+        say.print(Text(f"{self._finished:>3}/{len(self._expected)} {outcome.case.name}  {mark}, {len(outcome.rows)} rows, {duration(outcome.duration_s)}{tail}"))
+        if self._progress is not None and self._run is not None:
+            self._progress.advance(self._run, self._expected[outcome.case.id])
+
+
+def table(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
+    """A list of mappings to standard output: aligned columns, or JSON for a program."""
+    if as_json:
+        print(json.dumps(list(rows), indent=2, ensure_ascii=False, default=str))
+        return
+    if not rows:
+        say.print("nothing to list")
+        return
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for key in rows[0]:
+        shown.add_column(key)
+    for row in rows:
+        shown.add_row(*(Text("" if value is None else str(value)) for value in row.values()))
+    answer.print(shown)

@@ -1,0 +1,269 @@
+"""The command line: `bench run`, `report`, `validate`, `list` and the rest. The only place where the wings meet.
+
+Does no arithmetic. Each command imports what it needs inside its body, so that `--help`, `list` and `validate` start
+without torch and without pandas.
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+import bench as package
+from bench.errors import BenchError, NothingJudged, NothingSelected, UsageError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+DEFAULT_STORE = "results/store"
+
+
+class Bench(click.Group):
+    """Turns the errors a user can act on into one message and the exit code of their kind."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run the command; 130 when interrupted, as shells expect."""
+        try:
+            return super().invoke(context)
+        except BenchError as error:
+            click.echo(f"bench: {error}", err=True)
+            raise SystemExit(error.exit_code) from error
+        except KeyboardInterrupt as error:
+            click.echo("bench: interrupted; every finished row is kept, run the same command again to go on", err=True)
+            raise SystemExit(130) from error
+
+
+def suites_argument(required: bool) -> Callable[[Command], Command]:
+    """The suite files a command works on."""
+    return click.argument("suites", nargs=-1, required=required, type=click.Path(path_type=Path), metavar="SUITE…")
+
+
+store_option = click.option("--store", default=DEFAULT_STORE, show_default=True, metavar="URI", help="Result store: a folder, a URI, or exported CSV.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program.")
+
+
+@click.group(cls=Bench, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package.__version__, prog_name="bench")
+def bench() -> None:
+    """Says for each number a paper on small vision models prints whether it holds, here, now."""
+
+
+@bench.command()
+@suites_argument(required=True)
+@click.option("--profile", metavar="NAME", help="How much to measure: quick or paper.  [default: the suite's]")
+@click.option("--only", multiple=True, metavar="GLOB", help="Only cases with such a name, e.g. 'static*'. May be repeated.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: all cores]")
+@click.option("--seeds", type=click.IntRange(1), metavar="N", help="Train each model with seeds 0 to N-1.")
+@click.option("--data", envvar="BENCH_DATA", type=click.Path(path_type=Path), metavar="DIR", help="Folder with the data sets.")
+@store_option
+@click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
+@click.option("--force", is_flag=True, help="Measure finished cases again.")
+@click.option("--strict", is_flag=True, help="Exit 4 when nothing could be judged.")
+def run(suites: tuple[Path, ...], strict: bool, **options: Any) -> None:
+    """Measure what the suites claim; finished cases are skipped."""
+    loaded = load(suites)
+    complete = measured(loaded, **options)
+    if options["dry_run"]:
+        return
+    verdicts = judged(loaded, options["store"])
+    summarise(loaded, verdicts, options["store"])
+    raise SystemExit(exit_code(verdicts, strict) if complete else 3)
+
+
+@bench.command()
+@suites_argument(required=False)
+@click.option("--format", "form", type=click.Choice(["html", "md", "json", "csv", "junit"]), default="html", show_default=True)
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="PATH", help="File to write.  [default: reports/…; '-' prints]")
+@store_option
+@click.option("--strict", is_flag=True, help="Exit 1 when a claim is contradicted, 4 when nothing could be judged.")
+def report(suites: tuple[Path, ...], form: str, output: Path | None, store: str, strict: bool) -> None:
+    """Draw the report from the store: published, measured, interval and verdict side by side."""
+    from bench import report as drawing
+
+    loaded = load(suites or known_suites(measured_in=store))
+    verdicts = judged(loaded, store)
+    path = drawing.write(loaded, verdicts, *rows_of(store), form=form, output=output)
+    if path is not None:
+        click.echo(f"report: {path}", err=True)
+    raise SystemExit(exit_code(verdicts, strict=True) if strict else 0)
+
+
+@bench.command()
+@suites_argument(required=True)
+@json_option
+def validate(suites: tuple[Path, ...], as_json: bool) -> None:
+    """Check suites without running them; every problem is reported at once."""
+    from bench.console import table
+
+    rows = [
+        {"suite": each.suite.id, "file": str(each.path), "claims": len(each.suite.claims), "models": len(each.suite.models)}
+        for each in load(suites)
+    ]
+    table(rows, as_json)
+
+
+@bench.command()
+def schema() -> None:
+    """Print the JSON Schema of suite files, for editors."""
+    import json
+
+    from bench.spec import Suite
+
+    click.echo(json.dumps(Suite.model_json_schema(), indent=2, ensure_ascii=False))
+
+
+@bench.command(name="list")
+@click.argument("what", type=click.Choice(["suites", "models", "datasets", "measures", "metrics", "claims", "runs"]))
+@suites_argument(required=False)
+@store_option
+@json_option
+def list_(what: str, suites: tuple[Path, ...], store: str, as_json: bool) -> None:
+    """List suites, models, data sets, measures, metrics, claims or runs."""
+    from bench import console, listing
+
+    if what == "runs":
+        from bench.store import Store
+
+        console.table(Store(store).runs().to_dict("records"), as_json)
+        return
+    loaded = load(suites or known_suites()) if what in ("suites", "claims") else []
+    console.table(listing.ROWS[what](loaded), as_json)
+
+
+@bench.command()
+@click.argument("run_id")
+@store_option
+@json_option
+def show(run_id: str, store: str, as_json: bool) -> None:
+    """Show one run: its environment and its rows. RUN_ID may be its beginning, or 'last'."""
+    from bench import console
+    from bench.store import Store
+
+    environment, rows = Store(store).run(run_id)
+    if not as_json:
+        console.table([{"key": key, "value": value} for key, value in environment.items()], as_json=False)
+    console.table(rows.to_dict("records") if as_json else rows[SHOWN].to_dict("records"), as_json)
+
+
+SHOWN = ["model", "dataset", "seed", "epoch", "batch_size", "metric", "part", "repeat", "value", "unit", "status"]
+
+
+@bench.command()
+@click.option("--data", envvar="BENCH_DATA", type=click.Path(path_type=Path), metavar="DIR", help="Folder with the data sets.")
+@json_option
+def doctor(data: Path | None, as_json: bool) -> None:
+    """Say what this machine can measure, and what will make it noisy."""
+    from dataclasses import asdict
+
+    from bench.console import table
+    from bench.environment import findings
+
+    table([asdict(finding) for finding in findings(data)], as_json)
+
+
+# What several commands share
+
+
+def load(paths: tuple[Path, ...] | list[Path]) -> list[Any]:
+    """The suites of these files, or every problem in them."""
+    from bench.suitefile import load_all
+
+    return load_all(list(paths))
+
+
+def known_suites(measured_in: str | None = None) -> list[Path]:
+    """The suite files in `suites/`; with a store, only those that have rows there (all, when none has)."""
+    found = sorted(Path("suites").glob("*.toml"))
+    if not found:
+        raise NothingSelected("no suite named, and none in the folder 'suites' here")
+    if measured_in is None:
+        return found
+    from bench.store import Store
+
+    measured = Store(measured_in).suites()
+    return [each.path for each in load(found) if each.suite.id in measured] or found
+
+
+def measured(
+    loaded: list[Any],
+    *,
+    profile: str | None,
+    only: tuple[str, ...],
+    device: str,
+    threads: int | None,
+    seeds: int | None,
+    data: Path | None,
+    store: str,
+    dry_run: bool,
+    force: bool,
+) -> bool:
+    """Plan, measure and store; whether every case got its values (absent data is no failure)."""
+    from bench import console, environment
+    from bench.plan import plan, select
+    from bench.store import Store
+
+    opened = Store(store)
+    context = environment.prepare(device, threads, data_dir=data, scratch_dir=opened.scratch_dir)
+    everything = {case.id: case for each in loaded for case in plan(each.suite, each.sha256, profile, context.device, seeds)}
+    cases = select(list(everything.values()), only)
+    done = {} if force else opened.finished(cases, environment.device_name(context.device), context.threads)
+    console.show_plan(cases, done, environment.device_name(context.device), context.threads)
+    todo = [case for case in cases if case.id not in done]
+    return dry_run or not todo or stored(todo, context, opened)
+
+
+def stored(cases: list[Any], context: Any, store: Any) -> bool:
+    """Measure the cases one by one and append the rows of each as soon as it ends."""
+    from dataclasses import replace
+
+    from bench import console, environment
+    from bench.execute import execute
+
+    environment_now = environment.record(context, command=" ".join(["bench", *sys.argv[1:]]))
+    store.append_environment(environment_now)
+    complete = True
+    with console.following(cases, context.threads) as follower:
+        context = replace(context, progress=follower.step)
+        for outcome in execute(follower.announcing(cases), context, environment_now):
+            store.append(outcome.rows)
+            follower.end(outcome)
+            complete = complete and not outcome.failed
+    return complete
+
+
+def rows_of(store: str) -> tuple[Any, Any]:
+    """Every row and every environment of the store."""
+    from bench.store import Store
+
+    opened = Store(store)
+    return opened.load(), opened.environments()
+
+
+def judged(loaded: list[Any], store: str) -> list[Any]:
+    """The verdicts on all claims of the suites."""
+    from bench.verdicts import judge
+
+    rows, _ = rows_of(store)
+    return [verdict for each in loaded for verdict in judge(each.suite, each.sha256, rows, suite_path=str(each.path))]
+
+
+def summarise(loaded: list[Any], verdicts: list[Any], store: str) -> None:
+    """The tiles and findings, on standard output."""
+    from bench.report import build, terminal_summary
+
+    click.echo(terminal_summary(build(loaded, verdicts, *rows_of(store))))
+
+
+def exit_code(verdicts: list[Any], strict: bool) -> int:
+    """0 when all judged claims hold, 1 when one is contradicted, 4 under --strict when none was judged."""
+    from bench import verdicts as judging
+
+    code = judging.exit_code(verdicts)
+    if strict and not judging.judged_any(verdicts):
+        raise NothingJudged("no claim could be judged: no comparable rows. `bench report` says why for each")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(bench())
