@@ -5,59 +5,78 @@ Neither augments nor normalises, that is the recipe's business, and never goes t
 
 import hashlib
 import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from bench import sample
 from bench.errors import DataAbsent, DataCorrupt, UsageError
 from bench.registry import datasets, near
-from bench.sample import (
-    CIFAR10,
-    CIFAR100,
-    Channels,
-    Cifar,
-    Split,
-    fetch,
-    file_hash,
-    load_sample,
-    read_batches,
-    read_shards,
-    stratified,
-)
 
 # torchvision.transforms' constants for models trained on ImageNet.
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm"}
+_ANOTHER_FOLDER = "name the folder with train/<class>/ and val/<class>/ in it: bench run SUITE --data DIR"
 
 
-class Images(Protocol):
-    """N images of H x W, decoded at the latest when they are asked for."""
+@dataclass(frozen=True)
+class ImageFiles:
+    """Image files that are decoded when asked for: short side to 8/7 of `image_size`, then the centre square of it.
+
+    8/7 is the usual 256 for 224. Bilinear with antialiasing and rounded as torchvision's Resize and CenterCrop do.
+    """
+
+    paths: tuple[Path, ...]
+    image_size: int
+    permutation: np.ndarray | None = None  # int64 (H * W,), see `pixel_order`
 
     @property
     def shape(self) -> tuple[int, ...]:
         """(N, H, W, 3)"""
+        return len(self), self.image_size, self.image_size, 3
 
-    def __len__(self) -> int: ...
+    def __len__(self) -> int:
+        return len(self.paths)
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        """rows int (B,) -> uint8 (B, H, W, 3)"""
+        """rows int (B,) -> uint8 (B, H, W, 3). Raises DataCorrupt for a file that is no whole image."""
+        with ThreadPoolExecutor() as pool:  # Pillow decodes outside the interpreter's lock
+            images = np.stack(list(pool.map(self._decode, [self.paths[row] for row in rows])))
+        return images if self.permutation is None else permute(images, self.permutation)
+
+    def _decode(self, path: Path) -> np.ndarray:
+        try:
+            with Image.open(path) as file:
+                image = file.convert("RGB")
+        except sample.UNREADABLE as error:
+            raise DataCorrupt(f"{path}: expected an image, found sha256 {sample.file_hash(path)}: {error}") from error
+        short = round(self.image_size * 8 / 7)
+        scaled = [short * side // min(image.size) for side in image.size]
+        left, top = (round((side - self.image_size) / 2) for side in scaled)
+        image = image.resize((scaled[0], scaled[1]), Image.Resampling.BILINEAR)
+        return np.asarray(image.crop((left, top, left + self.image_size, top + self.image_size)))
+
+
+Images = np.ndarray | ImageFiles  # of shape (N, H, W, 3); an integer array (B,) gets uint8 (B, H, W, 3)
 
 
 @dataclass(frozen=True)
 class Dataset:
     """Two splits of labelled images and the channel statistics of its whole training set, in units of 0 to 1.
 
-    `sha256` digests both splits as `content_sha256` describes: equal pixels and labels in equal order have an equal
-    digest, whichever format they came from.
+    `sha256` is `content_sha256` of both splits: equal pixels and labels in equal order have an equal digest, whether
+    they came from Parquet or from torchvision's files.
     """
 
     name: str
     classes: tuple[str, ...]
-    mean: Channels
-    std: Channels
+    mean: sample.Channels
+    std: sample.Channels
     train_images: Images
     train_labels: np.ndarray  # int64 (N,)
     test_images: Images
@@ -85,35 +104,40 @@ class Choice:
 @datasets.register("cifar10_sample")
 def cifar10_sample(data_dir: Path | None = None, **choice: Any) -> Dataset:
     """The embedded sample: 5,000 training and 2,000 test images of CIFAR-10, with the statistics of all 50,000."""
-    return finish("cifar10_sample", CIFAR10.classes, (CIFAR10.mean, CIFAR10.std), load_sample(), choice)
+    facts = sample.CIFAR10
+    return finish("cifar10_sample", facts.classes, (facts.mean, facts.std), sample.load_sample(), choice)
 
 
 @datasets.register("cifar10")
 def cifar10(data_dir: Path | None = None, *, download: bool = False, **choice: Any) -> Dataset:
     """All of CIFAR-10, from Parquet shards or torchvision's files; see `load_cifar`."""
-    return load_cifar(CIFAR10, data_dir, download=download, **choice)
+    return load_cifar(sample.CIFAR10, data_dir, download=download, **choice)
 
 
 @datasets.register("cifar100")
 def cifar100(data_dir: Path | None = None, *, download: bool = False, **choice: Any) -> Dataset:
     """All of CIFAR-100 with its 100 fine labels; see `load_cifar`."""
-    return load_cifar(CIFAR100, data_dir, download=download, **choice)
+    return load_cifar(sample.CIFAR100, data_dir, download=download, **choice)
 
 
-def load_cifar(facts: Cifar, data_dir: Path | None, *, download: bool = False, **choice: Any) -> Dataset:
+def load_cifar(facts: sample.Cifar, data_dir: Path | None, *, download: bool = False, **choice: Any) -> Dataset:
     """One CIFAR from `data_dir`, or from the folder that the environment names in BENCH_DATA.
 
-    Found as `<name>/train-*.parquet` and `<name>/test-*.parquet`, as the same shards in the folder itself, or as
-    torchvision's unpacked folder; in this order.
+    Found as shards `train-*.parquet` and `test-*.parquet` in its folder `<name>`, which may also be given itself, or
+    as torchvision's unpacked folder; in this order.
 
     Raises:
-        DataAbsent: none of them is there; the message ends in the command that downloads it.
+        DataAbsent: none of them is there with both splits; the message ends in the command that downloads it.
         DataCorrupt: a checksum or a number of rows is not the published one.
     """
     home = _home(data_dir)
-    if download:
-        fetch(facts, home)
-    splits = _cifar_splits(facts, home)
+    try:
+        splits = _cifar_splits(facts, home)
+    except DataAbsent:
+        if not download:
+            raise
+        sample.fetch(facts, home)
+        splits = _cifar_splits(facts, home)
     for split, (_, labels) in splits.items():
         if len(labels) != facts.rows[split]:
             raise DataCorrupt(f"{home}: expected {facts.rows[split]} {split} rows of {facts.name}, found {len(labels)}")
@@ -128,17 +152,18 @@ def _home(data_dir: Path | str | None) -> Path | None:
     return Path(named) if named else None
 
 
-def _cifar_splits(facts: Cifar, home: Path | None) -> dict[str, Split]:
+def _cifar_splits(facts: sample.Cifar, home: Path | None) -> dict[str, sample.Split]:
     if home is None:
         raise DataAbsent(f"{facts.name} is not in the package: {facts.remedy}")
-    for folder in (home / facts.name, home):
+    # A folder of another name may hold the other CIFAR.
+    for folder in (home / facts.name, *([home] if home.absolute().name == facts.name else [])):
         shards = {split: sorted(folder.glob(f"{split}-*.parquet")) for split in facts.rows}
         if all(shards.values()):
-            return {split: read_shards(files, facts.label_column) for split, files in shards.items()}
+            return {split: sample.read_shards(files, facts.label_column) for split, files in shards.items()}
     for folder in (home / facts.torch_folder, home / facts.name / facts.torch_folder):
-        if folder.is_dir():
-            return {split: read_batches(folder, files) for split, files in facts.torch_files.items()}
-    raise DataAbsent(f"{facts.name} is not in {home}: {facts.remedy}")
+        if all((folder / name).is_file() for files in facts.torch_files.values() for name in files):
+            return {split: sample.read_batches(folder, files) for split, files in facts.torch_files.items()}
+    raise DataAbsent(f"{facts.name} is not in {home}, or not all of it: {facts.remedy}")
 
 
 @datasets.register("synthetic")
@@ -152,69 +177,23 @@ def synthetic(
     seed: int = 0,
     **choice: Any,
 ) -> Dataset:
-    """Made images that can be learned: each class is a coarse 4 x 4 colour pattern under uniform noise."""
+    """Made images that can be learned: each class is a coarse 4 x 4 colour pattern under uniform noise.
+
+    The statistics are those of the distribution: the pattern has 96 values, the noise 129, and integers uniform over
+    k values have the variance (k^2 - 1) / 12.
+    """
     rng = np.random.RandomState(seed)
-    patterns = rng.randint(80, 176, (n_classes, 4, 4, 3), dtype=np.int16)
+    patterns = rng.randint(80, 176, (n_classes, 4, 4, 3), dtype=np.int16)  # mean 127.5
     cells = np.arange(image_size) * 4 // image_size
     patterns = patterns[:, cells][:, :, cells]  # (classes, H, W, 3)
+    std = ((96**2 - 1) / 12 + (129**2 - 1) / 12) ** 0.5 / 255
     splits = {}
     for split, count in (("train", n_train), ("test", n_test)):
         labels = rng.permutation(np.arange(count) % n_classes)
         noise = rng.randint(-64, 65, (count, image_size, image_size, 3), dtype=np.int16)
         splits[split] = ((patterns[labels] + noise).astype(np.uint8), labels)
     classes = tuple(f"pattern_{label}" for label in range(n_classes))
-    return finish("synthetic", classes, channel_statistics(splits["train"][0]), splits, choice)
-
-
-def channel_statistics(images: np.ndarray) -> tuple[Channels, Channels]:
-    """Mean and standard deviation of each channel over all pixels, in units of 0 to 1. images uint8 (N, H, W, 3)."""
-    # Counting the 256 values is exact, and needs no copy of the images in floating point.
-    blocks = np.array_split(images, len(images) // 1000 + 1)
-    counts = np.zeros((3, 256))
-    for block in blocks:
-        counts += [np.bincount(block[..., channel].ravel(), minlength=256) for channel in range(3)]
-    shares = counts / counts.sum(axis=1, keepdims=True)
-    values = np.arange(256) / 255
-    mean = shares @ values
-    std = np.sqrt((shares * (values - mean[:, None]) ** 2).sum(axis=1))
-    return tuple(mean.tolist()), tuple(std.tolist())
-
-
-@dataclass(frozen=True)
-class ImageFiles:
-    """Image files that are decoded when asked for: short side to 8/7 of `image_size`, then the centre square of it.
-
-    8/7 is the usual 256 for 224. Bilinear with antialiasing and rounded as torchvision's Resize and CenterCrop do.
-    """
-
-    paths: tuple[Path, ...]
-    image_size: int
-    permutation: np.ndarray | None = None  # int64 (H * W,), see `pixel_order`
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(N, H, W, 3)"""
-        return len(self.paths), self.image_size, self.image_size, 3
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        """rows int (B,) -> uint8 (B, H, W, 3). Raises DataCorrupt for a file that is no whole image."""
-        images = np.stack([self._decode(self.paths[row]) for row in rows])
-        return images if self.permutation is None else permute(images, self.permutation)
-
-    def _decode(self, path: Path) -> np.ndarray:
-        try:
-            with Image.open(path) as file:
-                image = file.convert("RGB")
-        except (UnidentifiedImageError, OSError) as error:
-            raise DataCorrupt(f"{path}: expected an image, found sha256 {file_hash(path)}: {error}") from error
-        short = round(self.image_size * 8 / 7)
-        scaled = [short * side // min(image.size) for side in image.size]
-        left, top = (round((side - self.image_size) / 2) for side in scaled)
-        image = image.resize((scaled[0], scaled[1]), Image.Resampling.BILINEAR)
-        return np.asarray(image.crop((left, top, left + self.image_size, top + self.image_size)))
+    return finish("synthetic", classes, ((0.5, 0.5, 0.5), (std, std, std)), splits, choice)
 
 
 @datasets.register("image_folder")
@@ -231,35 +210,37 @@ def image_folder(
     Args:
         folder: where in `data_dir` (or BENCH_DATA) those folders are.
         n_classes: take the first ones in alphabetical order; all when left out.
+
+    Raises:
+        DataAbsent: fewer classes than asked for, or one without images.
     """
     home = (_home(data_dir) or Path()) / folder
     tests = home / "val" if (home / "val").is_dir() else home / "test"
-    if not (home / "train").is_dir() or not tests.is_dir():
-        raise DataAbsent(f"no train/ with val/ or test/ in {home}; name their folder: bench run SUITE --data DIR")
-    classes = tuple(sorted(path.name for path in (home / "train").iterdir() if path.is_dir()))[:n_classes]
-    folders = {"train": home / "train", "test": tests}
-    splits = {split: _labelled(path, classes, image_size) for split, path in folders.items()}
+    found = sorted(path.name for path in (home / "train").glob("*/"))
+    if not found or len(found) < (n_classes or 0):
+        raise DataAbsent(f"{len(found)} classes in {home / 'train'}, {n_classes or 'some'} needed; {_ANOTHER_FOLDER}")
+    classes = tuple(found[:n_classes])
+    splits = {"train": _labelled(home / "train", classes, image_size), "test": _labelled(tests, classes, image_size)}
     return finish("image_folder", classes, IMAGENET, splits, choice)
 
 
 def _labelled(folder: Path, classes: tuple[str, ...], image_size: int) -> tuple[ImageFiles, np.ndarray]:
-    found = [
-        (path, label)
-        for label, name in enumerate(classes)
-        for path in sorted((folder / name).rglob("*"))
-        if path.suffix.lower() in SUFFIXES
-    ]
-    if not found:
-        raise DataAbsent(f"no <class>/*.jpg in {folder}; name another folder: bench run SUITE --data DIR")
-    paths, labels = zip(*found, strict=True)
-    return ImageFiles(paths, image_size), np.array(labels, np.int64)
+    paths: list[Path] = []
+    labels: list[int] = []
+    for label, name in enumerate(classes):
+        found = sorted(path for path in (folder / name).rglob("*") if path.suffix.lower() in SUFFIXES)
+        if not found:
+            raise DataAbsent(f"no images in {folder / name}; {_ANOTHER_FOLDER}")
+        paths += found
+        labels += [label] * len(found)
+    return ImageFiles(tuple(paths), image_size), np.array(labels, np.int64)
 
 
 def finish(
     name: str,
     classes: tuple[str, ...],
-    statistics: tuple[Channels, Channels],
-    splits: dict[str, tuple[Any, np.ndarray]],
+    statistics: tuple[sample.Channels, sample.Channels],
+    splits: Mapping[str, tuple[Images, np.ndarray]],
     options: dict[str, Any],
 ) -> Dataset:
     """Take the subset and the order of pixels that `options` (fields of `Choice`) ask for, and digest the result.
@@ -281,18 +262,18 @@ def finish(
     return Dataset(name, classes, *statistics, *train, *test, sha256=content_sha256(train, test))
 
 
-def _subset(name: str, images: Any, labels: np.ndarray, count: int | None, seed: int) -> tuple[Any, np.ndarray]:
+def _subset(name: str, images: Images, labels: np.ndarray, count: int | None, seed: int) -> tuple[Images, np.ndarray]:
     if count is None or count == len(labels):
         return images, labels
     if not 0 < count <= len(labels):
         raise UsageError(f"{name}: {count} images asked for, 1 to {len(labels)} are there")
-    rows = stratified(labels, count, seed)
+    rows = sample.stratified(labels, count, seed)
     if isinstance(images, ImageFiles):
         return replace(images, paths=tuple(images.paths[row] for row in rows)), labels[rows]
     return images[rows], labels[rows]
 
 
-def _rearranged(images: Any, labels: np.ndarray, choice: Choice) -> tuple[Any, np.ndarray]:
+def _rearranged(images: Images, labels: np.ndarray, choice: Choice) -> tuple[Images, np.ndarray]:
     if choice.order is None:
         return images, labels
     permutation = pixel_order(choice.order, images.shape[1:3], choice.patch_size, choice.order_seed)
@@ -331,7 +312,7 @@ def permute(images: np.ndarray, permutation: np.ndarray) -> np.ndarray:
     return images.reshape(len(images), -1, 3)[:, permutation].reshape(images.shape)
 
 
-def content_sha256(*splits: tuple[Any, np.ndarray]) -> str:
+def content_sha256(*splits: tuple[Images, np.ndarray]) -> str:
     """Hex SHA-256 of, for each split in turn: its shape (N, H, W, 3), its pixels, its labels.
 
     Shape and labels as little-endian int64, pixels as uint8 in row-major order. Image files are not decoded for it:
@@ -342,7 +323,7 @@ def content_sha256(*splits: tuple[Any, np.ndarray]) -> str:
         digest.update(np.array(images.shape, "<i8").tobytes())
         if isinstance(images, ImageFiles):
             order = b"" if images.permutation is None else images.permutation.astype("<i8").tobytes()
-            digest.update(order + "".join(map(file_hash, images.paths)).encode())
+            digest.update(order + "".join(map(sample.file_hash, images.paths)).encode())
         else:
             digest.update(np.ascontiguousarray(images).data)
         digest.update(np.asarray(labels, "<i8").tobytes())

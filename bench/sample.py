@@ -11,13 +11,12 @@ import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.error import URLError
 
 import numpy as np
 import pyarrow
 import pyarrow.compute
 import pyarrow.parquet
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from bench.errors import DataAbsent, DataCorrupt, UsageError
 
@@ -25,6 +24,9 @@ SAMPLE = Path(__file__).parent / "sample" / "cifar10_sample.parquet"
 SAMPLE_SHA256 = "e5a7d09e16c4f6bda9bcb691fee2a090ac8b3e0f447cd71b14bb9da8a9858c33"
 SAMPLE_ROWS = {"train": 5_000, "test": 2_000}
 SAMPLE_SEED = 2009  # the year of CIFAR-10
+
+# What Pillow raises for damaged images: truncated or unknown, a broken chunk of PNG, an absurd size in the header.
+UNREADABLE = (OSError, SyntaxError, Image.DecompressionBombError)
 
 Channels = tuple[float, float, float]
 Split = tuple[np.ndarray, np.ndarray]  # images uint8 (N, H, W, 3), labels int64 (N,)
@@ -93,16 +95,9 @@ CIFAR100 = Cifar(
 
 
 def file_hash(path: Path, algorithm: str = "sha256") -> str:
-    """Hex digest of a file's bytes.
-
-    Raises:
-        DataAbsent: the file cannot be opened.
-    """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, algorithm).hexdigest()
-    except FileNotFoundError as error:
-        raise DataAbsent(f"{path} is missing") from error
+    """Hex digest of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()
 
 
 def check_file(path: Path, expected: str, algorithm: str = "sha256") -> None:
@@ -117,9 +112,9 @@ def check_file(path: Path, expected: str, algorithm: str = "sha256") -> None:
 
 
 def published_sums(folder: Path) -> dict[Path, str]:
-    """The SHA256SUMS of a folder or of its parent, as path -> hex digest; empty when neither has one."""
+    """The SHA256SUMS of a folder or of its parent, as absolute path -> hex digest; empty when neither has one."""
     sums = {}
-    for home in (folder.parent, folder):
+    for home in (folder.absolute().parent, folder.absolute()):
         listing = home / "SHA256SUMS"
         for line in listing.read_text().splitlines() if listing.is_file() else ():
             digest, _, name = line.partition(" ")
@@ -127,13 +122,12 @@ def published_sums(folder: Path) -> dict[Path, str]:
     return sums
 
 
-def read_shards(files: Sequence[Path], label_column: str, image_column: str = "img") -> Split:
+def read_shards(files: Sequence[Path], label_column: str) -> Split:
     """Decode all rows of some Parquet files, in the order given.
 
     Args:
         files: at least one; checked against a SHA256SUMS beside them or one folder up, where there is one.
         label_column: `label`, or `fine_label` for CIFAR-100.
-        image_column: bytes of an encoded image, or a struct with a field `bytes`.
 
     Raises:
         DataCorrupt: a checksum differs, a file is no Parquet or lacks a column, or an image cannot be decoded.
@@ -141,11 +135,12 @@ def read_shards(files: Sequence[Path], label_column: str, image_column: str = "i
     sums = published_sums(files[0].parent)
     splits = []
     for path in files:
-        if path in sums:
-            check_file(path, sums[path])
-        table = read_table(path, [image_column, label_column])
-        splits.append((decode(encoded_images(table, image_column), path), table[label_column].to_numpy()))
-    return np.concatenate([images for images, _ in splits]), np.concatenate([labels for _, labels in splits])
+        if path.absolute() in sums:
+            check_file(path, sums[path.absolute()])
+        table = read_table(path, ["img", label_column])
+        splits.append((decode(encoded_images(table, "img"), path), table[label_column].to_numpy().astype(np.int64)))
+    images, labels = zip(*splits, strict=True)
+    return np.concatenate(images), np.concatenate(labels)
 
 
 def read_table(path: Path, columns: list[str]) -> pyarrow.Table:
@@ -155,13 +150,12 @@ def read_table(path: Path, columns: list[str]) -> pyarrow.Table:
         DataCorrupt: the file is damaged or lacks a column.
     """
     try:
-        table = pyarrow.parquet.read_table(path, columns=columns)
+        with pyarrow.parquet.ParquetFile(path) as file:
+            if not set(columns) <= set(file.schema_arrow.names):
+                raise DataCorrupt(f"{path}: expected columns {columns}, found {file.schema_arrow.names}")
+            return file.read(columns)
     except (pyarrow.ArrowException, OSError) as error:
         raise DataCorrupt(f"{path}: expected a whole Parquet file, found sha256 {file_hash(path)}: {error}") from error
-    missing = set(columns) - set(table.column_names)
-    if missing:
-        raise DataCorrupt(f"{path}: expected columns {columns}, found {table.column_names}")
-    return table
 
 
 def encoded_images(table: pyarrow.Table, column: str) -> list[bytes]:
@@ -184,7 +178,7 @@ def decode(encoded: Sequence[bytes], source: Path) -> np.ndarray:
     for row, data in enumerate(encoded):
         try:
             pixels = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
-        except (UnidentifiedImageError, OSError, TypeError) as error:
+        except UNREADABLE as error:
             raise DataCorrupt(f"{source}: expected an image in row {row}, found none: {error}") from error
         if row == 0:
             images = np.empty((len(encoded), *pixels.shape), np.uint8)
@@ -214,7 +208,7 @@ def fetch(facts: Cifar, home: Path | None) -> None:
     """Download one CIFAR with torchvision, which checks the archive's MD5, and unpack it in `home`.
 
     Raises:
-        DataAbsent: the network does not give it.
+        DataAbsent: the network does not give it, or there is no room for it.
         DataCorrupt: what came is not the published archive.
         UsageError: no folder is named.
     """
@@ -224,8 +218,8 @@ def fetch(facts: Cifar, home: Path | None) -> None:
 
     try:
         getattr(torchvision.datasets, facts.name.upper())(home, download=True)
-    except URLError as error:
-        raise DataAbsent(f"{facts.name} cannot be downloaded ({error.reason}); {facts.remedy}") from error
+    except OSError as error:
+        raise DataAbsent(f"{facts.name} cannot be downloaded ({error}); {facts.remedy}") from error
     except RuntimeError as error:
         raise DataCorrupt(f"{home / facts.torch_folder}: {error}") from error
 
@@ -257,8 +251,11 @@ def load_sample(path: Path = SAMPLE, sha256: str = SAMPLE_SHA256) -> dict[str, S
     """The embedded sample: `train` with 5,000 and `test` with 2,000 images of 32 x 32, classes alike.
 
     Raises:
+        DataAbsent: it was left out of the package; the message ends in the command that builds it.
         DataCorrupt: the file is not the one that was built.
     """
+    if not path.is_file():
+        raise DataAbsent(f"{path} is missing; with CIFAR-10's shards in DIR: python -m bench.sample DIR")
     check_file(path, sha256)
     table = read_table(path, ["split", "image", "label"])
     images, labels = decode(encoded_images(table, "image"), path), table["label"].to_numpy()
@@ -304,12 +301,10 @@ def _chosen_rows(folder: Path, split: str, count: int) -> pyarrow.Table:
 
 
 def main() -> None:
-    """Build the sample from the command line and print its checksum."""
-    parser = argparse.ArgumentParser(prog="python -m bench.sample", description=build.__doc__)
-    parser.add_argument("folder", type=Path, help="holds train-*.parquet and test-*.parquet of CIFAR-10")
-    parser.add_argument("--target", type=Path, default=SAMPLE)
-    arguments = parser.parse_args()
-    print(f"{build(arguments.folder, arguments.target)}  {arguments.target}")
+    """`python -m bench.sample DIR`: build the sample where the package keeps it and print its checksum."""
+    parser = argparse.ArgumentParser("python -m bench.sample", description="Build the embedded sample of CIFAR-10.")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="holds train-*.parquet and test-*.parquet of CIFAR-10")
+    print(f"{build(parser.parse_args().folder, SAMPLE)}  {SAMPLE}")
 
 
 if __name__ == "__main__":
