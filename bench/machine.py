@@ -1,0 +1,160 @@
+"""Facts about the machine and the code that runs on it, read from the system and from git.
+
+Changes nothing, needs no torch, and gives no host name, no user name and no path.
+"""
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+import re
+import shlex
+import subprocess
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+# Packages whose version can move a number or a file; absent ones are left out of the record.
+PACKAGES = (
+    "click",
+    "deltalake",
+    "fvcore",
+    "jinja2",
+    "numpy",
+    "pandas",
+    "pillow",
+    "pyarrow",
+    "pydantic",
+    "rich",
+    "seaborn",
+    "timm",
+    "torch",
+    "torchvision",
+)
+
+
+@dataclass(frozen=True)
+class CodeState:
+    """Which code runs. All None when it does not come from a git tree."""
+
+    commit: str | None = None
+    dirty: bool | None = None
+    diff_sha256: str | None = None  # of what differs from the commit, new files included; None when nothing does
+
+
+def cpu_model() -> str:
+    """The processor's name as the system gives it."""
+    listed = re.search(r"^model name\s*:\s*(.+)$", _read("/proc/cpuinfo"), re.MULTILINE)
+    return listed[1].strip() if listed else platform.processor() or platform.machine()
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def ram_bytes() -> int:
+    """Main memory of the machine; 0 where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 0
+
+
+def available_bytes() -> int | None:
+    """Main memory that could be had without swapping; None where the system does not say."""
+    listed = re.search(r"^MemAvailable:\s*(\d+) kB$", _read("/proc/meminfo"), re.MULTILINE)
+    return int(listed[1]) * 1024 if listed else None
+
+
+def load() -> float | None:
+    """Processes that wanted a core over the last minute, on average; None where the system does not say."""
+    try:
+        return os.getloadavg()[0]
+    except (AttributeError, OSError):
+        return None
+
+
+def governor() -> str | None:
+    """The frequency governor of the first core, such as `performance` or `powersave`; None where it is not told."""
+    return _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").strip() or None
+
+
+def os_name() -> str:
+    """Distribution where there is one, kernel and its release."""
+    kernel = f"{platform.system()} {platform.release()}"
+    with suppress(OSError, AttributeError):
+        return f"{platform.freedesktop_os_release()['PRETTY_NAME']}, {kernel}"
+    return kernel
+
+
+def nvidia_driver() -> str | None:
+    """The version of the loaded NVIDIA driver; None without one."""
+    listed = re.search(r"Kernel Module(?: for \S+)?\s+(\d+(?:\.\d+)+)", _read("/proc/driver/nvidia/version"))
+    return listed[1] if listed else None
+
+
+def packages() -> dict[str, str]:
+    """Name -> installed version of the packages that can move a number."""
+    found = {}
+    for name in PACKAGES:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
+def lock_sha256(*folders: Path) -> str | None:
+    """Hash of the first `constraints.txt` in these folders: the environment that was meant to be installed."""
+    for folder in folders:
+        if (folder / "constraints.txt").is_file():
+            return hashlib.sha256((folder / "constraints.txt").read_bytes()).hexdigest()
+    return None
+
+
+def code_state(package: Path) -> CodeState:
+    """The git state of a package's folder and the `runner.py` beside it.
+
+    An installed copy that merely lies below some git tree is not that tree's code.
+    """
+    home, code = package.parent, (package.name, "runner.py")
+    commit = _git(home, "rev-parse", "HEAD")
+    if commit is None or _git(home, "ls-files", "--error-unmatch", f"{package.name}/__init__.py") is None:
+        return CodeState()
+    changed = _git(home, "diff", "HEAD", "--binary", "--", *code) or b""
+    new = (_git(home, "ls-files", "-z", "--others", "--exclude-standard", "--", *code) or b"").decode()
+    digest, names = hashlib.sha256(changed), list(filter(None, new.split("\0")))
+    for name in names:
+        digest.update(name.encode() + (home / name).read_bytes())
+    dirty = bool(changed or names)
+    return CodeState(commit.decode().strip(), dirty, digest.hexdigest() if dirty else None)
+
+
+# A word, or what follows its `=`, that starts at a root, at home, above this folder, or with an address.
+_ELSEWHERE = re.compile(r"(^|=|^-\w)(?:[A-Za-z]:[\\/]|[A-Za-z][A-Za-z0-9+.-]*://|[\\/~]|\.\.[\\/])(?:.*[\\/])?")
+
+
+def without_paths(command: str) -> str:
+    """A command line whose paths and addresses are cut down to `…/` and their last part; paths below here stay."""
+    try:
+        words = shlex.split(command)
+    except ValueError:  # a quote without its partner
+        words = command.split()
+    short = [_ELSEWHERE.sub(r"\1…/", word) for word in words]
+    return " ".join(f"'{word}'" if " " in word else word for word in short)
+
+
+def _git(folder: Path, *arguments: str) -> bytes | None:
+    """What git prints; None when there is no git, no repository, or git objects."""
+    try:
+        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def _read(path: str) -> str:
+    """A system file's text, empty where this system has no such file."""
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,162 @@
+"""The conditions of a run are fixed and recorded; nothing in the record says whose machine it is."""
+
+import getpass
+import hashlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import torch
+
+import bench
+from bench import environment, machine
+from bench.context import Context
+from bench.environment import Finding, choose_device, findings, fix_conditions, record
+from bench.errors import UsageError
+
+
+def git(folder: Path, *arguments: str) -> str:
+    who = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+    return subprocess.run(["git", "-C", folder, *who, *arguments], check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A committed package `bench` with a runner beside it."""
+    if shutil.which("git") is None:
+        pytest.skip("needs git")
+    git(tmp_path, "init", "-q")
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "__init__.py").write_text("")
+    (tmp_path / "runner.py").write_text("")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-q", "-m", "first")
+    return tmp_path / "bench"
+
+
+def python(code: str, **variables: str) -> str:
+    """What a fresh process prints: malloc settings and threads last for the life of a process."""
+    env = {key: value for key, value in os.environ.items() if key not in environment.MALLOC_VARIABLES} | variables
+    root = Path(bench.__file__).parent.parent
+    done = subprocess.run([sys.executable, "-c", code], env=env, cwd=root, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_auto_takes_what_is_there_and_cuda_is_refused_where_it_is_not(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device("auto") == choose_device("cpu") == "cpu"
+    with pytest.raises(UsageError, match="sees no such device"):
+        choose_device("cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert (choose_device("auto"), choose_device("cuda"), choose_device("cpu")) == ("cuda", "cuda", "cpu")
+
+
+def test_an_unknown_device_is_a_usage_error_that_lists_the_known_ones():
+    with pytest.raises(UsageError, match="Known: auto, cpu, cuda"):
+        choose_device("tpu")
+
+
+def test_fixed_conditions_are_the_ones_recorded():
+    printed = python(
+        "from bench.environment import *; from bench.context import Context; import json, dataclasses\n"
+        "fix_conditions('cpu', 1)\n"
+        "print(json.dumps(dataclasses.asdict(record('r', 't', Context(), 'bench run'))))"
+    )
+    row = json.loads(printed)
+    assert (row["threads"], row["interop_threads"], row["deterministic"], row["device"]) == (1, 1, True, "cpu")
+    assert "mallopt mmap_max=0" in row["allocator"] or "glibc" not in row["allocator"]
+
+
+def test_malloc_variables_of_the_environment_win_over_our_own_setting():
+    code = "from bench.environment import *; fix_conditions('cpu', 1); print(allocator())"
+    assert python(code, MALLOC_TOP_PAD_="4096").endswith("MALLOC_TOP_PAD_=4096")
+
+
+def test_the_same_draws_follow_every_fixing_of_the_conditions():
+    try:
+        draws = []
+        for _ in range(2):
+            fix_conditions("cpu", torch.get_num_threads())
+            draws.append(torch.rand(4))
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert torch.equal(*draws)
+
+
+def test_the_record_names_neither_host_nor_user_nor_path():
+    row = asdict(record("r", "2026-01-01T00:00:00Z", Context(), "bench run /home/ann/x.toml --data=/home/ann/d"))
+    text = json.dumps(row)
+    for secret in (
+        str(Path.home()),
+        str(Path.cwd()),
+        "/home/ann",
+        f'"{socket.gethostname()}"',
+        f'"{getpass.getuser()}"',
+    ):
+        assert secret not in text
+    assert row["torch"] == torch.__version__
+    assert json.loads(row["packages_json"])["numpy"]
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("bench run suites/a.toml --seeds 3", "bench run suites/a.toml --seeds 3"),
+        ("bench run /home/ann/s/a.toml", "bench run …/a.toml"),
+        ("bench run --data=~/cifar/all -o/tmp/r.html", "bench run --data=…/all -o…/r.html"),
+        ("bench run ../ann/a.toml", "bench run …/a.toml"),
+        ("bench run --store s3://key:secret@host/b/t", "bench run --store …/t"),
+        (r"bench run 'C:\Users\ann\a.toml'", "bench run …/a.toml"),
+        ("bench baseline accept --reason 'new torch'", "bench baseline accept --reason 'new torch'"),
+    ],
+)
+def test_a_recorded_command_keeps_what_lies_below_here_and_only_the_last_part_of_other_paths(given, kept):
+    assert machine.without_paths(given) == kept
+
+
+def test_a_clean_tree_is_its_commit_and_a_change_shows_in_flag_and_hash(package: Path):
+    clean = machine.code_state(package)
+    assert clean == machine.CodeState(git(package, "rev-parse", "HEAD").strip(), False, None)
+    (package / "__init__.py").write_text("x = 1\n")
+    edited = machine.code_state(package)
+    assert (edited.commit, edited.dirty) == (clean.commit, True)
+    (package / "new.py").write_text("")
+    assert machine.code_state(package).diff_sha256 not in (None, edited.diff_sha256)
+
+
+def test_files_beside_the_code_leave_it_clean(package: Path):
+    (package.parent / "notes.txt").write_text("")
+    assert machine.code_state(package).dirty is False
+
+
+def test_an_installed_copy_below_a_foreign_tree_has_no_commit(package: Path):
+    installed = package.parent / "site-packages" / "bench"
+    installed.mkdir(parents=True)
+    (installed / "__init__.py").write_text("")
+    assert machine.code_state(installed) == machine.CodeState()
+
+
+def test_the_first_constraints_file_found_is_the_lock(tmp_path: Path):
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "constraints.txt").write_text("torch==2.13.0\n")
+    assert machine.lock_sha256(tmp_path) is None
+    assert machine.lock_sha256(tmp_path, tmp_path / "b") == hashlib.sha256(b"torch==2.13.0\n").hexdigest()
+
+
+def test_findings_say_what_is_missing_and_what_is_noisy(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(machine, "load", lambda: 2.0)
+    monkeypatch.setattr(machine, "cores", lambda: 2)
+    monkeypatch.setattr(machine, "governor", lambda: "powersave")
+    (tmp_path / "cifar10").mkdir()
+    by_subject = {finding.subject: finding for finding in findings(tmp_path)}
+    assert by_subject["cifar10"] == Finding("cifar10", "good", "found")
+    assert by_subject["cifar100"].level == "note"
+    assert "--data" in by_subject["cifar100"].text
+    assert by_subject["load"].level == by_subject["governor"].level == "noisy"
+    assert {"torch", "cuda", "torchvision", "timm", "allocator", "disk"} <= by_subject.keys()
