@@ -42,7 +42,7 @@ def layer(convolution: nn.Conv2d, activation: str) -> nn.Sequential:
 
 
 class ConvMixerBlock(nn.Module):
-    """Equations 2 and 3, (B, h, H/p, W/p) -> the same shape: k x k per channel with residual, then 1 x 1 over channels."""
+    """Equations 2 and 3: k x k per channel with a residual, then 1 x 1 over channels."""
 
     def __init__(self, sizes: Sizes):
         super().__init__()
@@ -53,11 +53,12 @@ class ConvMixerBlock(nn.Module):
         self.pointwise = layer(nn.Conv2d(width, width, 1), sizes.activation)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, h, H/p, W/p) -> the same shape."""
         return self.pointwise(x + self.depthwise(x))
 
 
 class ConvMixer(nn.Module):
-    """Images (B, 3, H, W) -> logits (B, classes). B images, h channels (`width`), p x p pixels per patch."""
+    """Patch embedding, blocks, mean over the patches, head. B images, h channels (`width`), p x p pixels per patch."""
 
     def __init__(self, *, num_classes: int, sizes: Sizes):
         super().__init__()
@@ -67,6 +68,7 @@ class ConvMixer(nn.Module):
         self.head = nn.Linear(sizes.width, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) -> logits (B, classes)."""
         x = self.blocks(self.patch_embedding(images))  # (B, h, H/p, W/p)
         return self.head(x.mean(dim=(2, 3)))
 

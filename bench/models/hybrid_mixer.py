@@ -40,7 +40,7 @@ STEMS = {"none": lambda width: nn.Identity(), "depthwise_separable": depthwise_s
 
 
 class HybridMixer(MlpMixer):
-    """Images (B, 3, H, W) -> logits (B, classes). Letters as in `MlpMixer`; h = H/P, w = W/P.
+    """A Mixer with a stem and convolutions between its blocks. Letters as in `MlpMixer`; h = H/P, w = W/P.
 
     `stem` and every entry of `interleaved` keep the shape (B, C, h, w), so S and C stay those of the Mixer. They are
     made after the Mixer's own layers: with the same seed a Mixer and its Hybrid start from the same shared weights.
@@ -70,6 +70,7 @@ class HybridMixer(MlpMixer):
         self.interleaved = nn.ModuleDict({str(number): between(sizes.width) for number in numbers})
 
     def forward(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) -> logits (B, classes)."""
         grid = self.stem(self.patch_embedding(images))  # (B, C, h, w)
         sides = grid.shape[2:]
         x = tokens(grid)

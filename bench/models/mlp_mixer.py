@@ -40,7 +40,7 @@ VARIANTS = {
 
 
 class ChannelLinear(nn.Module):
-    """A linear map of its own for every channel: (B, C, inputs) -> (B, C, outputs), C times a Linear's parameters."""
+    """A linear map of its own for every channel: C times the parameters of one nn.Linear."""
 
     def __init__(self, channels: int, inputs: int, outputs: int):
         super().__init__()
@@ -49,12 +49,13 @@ class ChannelLinear(nn.Module):
         self.bias = nn.Parameter(torch.empty(channels, outputs).uniform_(-bound, bound))
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, inputs) -> (B, C, outputs)."""
         mixed = torch.bmm(x.transpose(0, 1), self.weight.mT)  # (C, B, outputs)
         return mixed.transpose(0, 1) + self.bias
 
 
 class Mlp(nn.Module):
-    """Linear, GELU, dropout, linear, dropout over the last axis: (..., inputs) -> (..., outputs)."""
+    """Linear, GELU, dropout, linear, dropout over the last axis."""
 
     def __init__(
         self,
@@ -72,14 +73,15 @@ class Mlp(nn.Module):
         self.dropout2 = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(..., inputs) -> (..., outputs)."""
         return self.dropout2(self.fc2(self.dropout1(self.activation(self.fc1(x)))))
 
 
 class MixerBlock(nn.Module):
     """Equation 1 of the paper: U = X + token_mlp(LN(X)^T)^T, then Y = U + channel_mlp(LN(U)).
 
-    (B, S, C) -> (B, S, C); with `reduce` (a step of the pyramid) (B, S, C) -> (B, S/4, C), and X is averaged over
-    2 x 2 neighbours on its way past the token-mixing MLP.
+    With `reduce`, a step of the pyramid, the token-mixing MLP maps S tokens to S/4, and X is averaged over 2 x 2
+    neighbours on its way past it.
     """
 
     def __init__(
@@ -105,10 +107,12 @@ class MixerBlock(nn.Module):
         self.channel_mlp = Mlp(width, sizes.channel_mlp, width, dropout)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, S, C) -> (B, S, C), or (B, S/4, C) with `reduce`."""
         x = (halved(x) if self.reduce else x) + self.mix_tokens(self.token_norm(x))
         return x + self.channel_mlp(self.channel_norm(x))
 
     def mix_tokens(self, x: Tensor) -> Tensor:
+        """The token-mixing MLP over the columns of X, G of them joined: shapes as in `forward`."""
         columns = x.transpose(1, 2)  # (B, C, S)
         if self.groups == 1:
             return self.token_mlp(columns).transpose(1, 2)
@@ -117,7 +121,7 @@ class MixerBlock(nn.Module):
 
 
 class MlpMixer(nn.Module):
-    """Images (B, 3, H, W) -> logits (B, classes).
+    """Patch embedding, mixer blocks, LayerNorm, mean over the tokens, linear head.
 
     B images, S = (H/P)^2 tokens of P x P pixels in row order, C channels (`width`). There is no positional embedding.
     """
@@ -149,6 +153,7 @@ class MlpMixer(nn.Module):
         self.head = nn.Linear(sizes.width, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) -> logits (B, classes)."""
         x = self.patch_embedding(images).flatten(2).transpose(1, 2)  # (B, C, H/P, W/P) -> (B, S, C)
         return self.classify(self.blocks(x))
 
