@@ -188,6 +188,16 @@ def test_a_pyramid_ends_with_a_quarter_of_the_tokens_per_step():
         assert model(torch.randn(2, 3, 32, 32)).shape == (2, 10)
 
 
+def test_a_pyramid_step_hands_on_the_mean_of_two_by_two_neighbours():
+    block = small(pyramid=[0]).blocks[0]
+    for mlp in (block.token_mlp, block.channel_mlp):
+        nn.init.zeros_(mlp.fc2.weight)
+        nn.init.zeros_(mlp.fc2.bias)
+    x = torch.randn(1, 16, 16)
+    first_four = x[0, [0, 1, 4, 5]]  # the top left corner of a 4 x 4 grid in row order
+    torch.testing.assert_close(block(x)[0, 0], first_four.mean(dim=0), rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize("extra", [{}, {"untied": True}, {"groups": 4}], ids=["tied", "untied", "joined"])
 def test_tokens_resized_to_the_same_grid_change_no_bit(extra):
     model = small(**extra)
@@ -229,11 +239,14 @@ def test_dropout_acts_in_training_only():
 
 
 def test_dropout_stands_after_the_activation_and_after_the_second_linear_of_both_mlps():
-    model = small(dropout=0.15)
-    for block in model.blocks:
-        for mlp in (block.token_mlp, block.channel_mlp):
-            assert [name for name, _ in mlp.named_children()] == ["fc1", "activation", "dropout1", "fc2", "dropout2"]
-            assert mlp.dropout1.p == mlp.dropout2.p == 0.15
+    block = small(dropout=0.15).blocks[0]
+    for mlp, inputs in ((block.token_mlp, 16), (block.channel_mlp, 16)):
+        order = []
+        for name, module in mlp.named_children():
+            module.register_forward_hook(lambda *_, name=name, order=order: order.append(name))
+        mlp(torch.randn(2, inputs))
+        assert order == ["fc1", "activation", "dropout1", "fc2", "dropout2"]
+        assert mlp.dropout1.p == mlp.dropout2.p == 0.15
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ class ChannelLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, inputs) -> (B, C, outputs)."""
-        mixed = torch.bmm(x.transpose(0, 1), self.weight.mT)  # (C, B, outputs)
+        mixed = torch.bmm(x.transpose(0, 1), self.weight.transpose(1, 2))  # (C, B, outputs)
         return mixed.transpose(0, 1) + self.bias
 
 
@@ -86,7 +86,7 @@ class MixerBlock(nn.Module):
 
     def __init__(
         self,
-        tokens: int,
+        grid: int,
         sizes: Sizes,
         *,
         dropout: float = 0.0,
@@ -96,7 +96,8 @@ class MixerBlock(nn.Module):
         reduce: bool = False,
     ):
         super().__init__()
-        width = sizes.width
+        width, tokens = sizes.width, grid**2
+        self.grid = grid
         self.groups = groups
         self.reduce = reduce
         kept = tokens // 4 if reduce else tokens
@@ -108,7 +109,7 @@ class MixerBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, S, C) -> (B, S, C), or (B, S/4, C) with `reduce`."""
-        x = (halved(x) if self.reduce else x) + self.mix_tokens(self.token_norm(x))
+        x = (halved(x, self.grid) if self.reduce else x) + self.mix_tokens(self.token_norm(x))
         return x + self.channel_mlp(self.channel_norm(x))
 
     def mix_tokens(self, x: Tensor) -> Tensor:
@@ -145,10 +146,10 @@ class MlpMixer(nn.Module):
         block = partial(MixerBlock, sizes=sizes, dropout=dropout, norm_eps=norm_eps, untied=untied, groups=groups)
         self.patch_embedding = nn.Conv2d(3, sizes.width, sizes.patch_size, stride=sizes.patch_size)
         self.blocks = nn.Sequential()
-        tokens = self.grid**2
+        grid = self.grid
         for index in range(sizes.depth):
-            self.blocks.append(block(tokens, reduce=index in self.pyramid))
-            tokens = tokens // 4 if index in self.pyramid else tokens
+            self.blocks.append(block(grid, reduce=index in self.pyramid))
+            grid = grid // 2 if index in self.pyramid else grid
         self.norm = nn.LayerNorm(sizes.width, eps=norm_eps)
         self.head = nn.Linear(sizes.width, num_classes)
 
@@ -162,11 +163,10 @@ class MlpMixer(nn.Module):
         return self.head(self.norm(x).mean(dim=1))
 
 
-def halved(x: Tensor) -> Tensor:
-    """Tokens of a square grid averaged over 2 x 2 neighbours: (B, S, C) -> (B, S/4, C)."""
-    side = round(x.shape[1] ** 0.5)
-    grid = x.transpose(1, 2).unflatten(2, (side, side))  # (B, C, side, side)
-    return functional.avg_pool2d(grid, 2).flatten(2).transpose(1, 2)
+def halved(x: Tensor, grid: int) -> Tensor:
+    """Tokens of a `grid` x `grid` picture averaged over 2 x 2 neighbours: (B, S, C) -> (B, S/4, C)."""
+    picture = x.transpose(1, 2).unflatten(2, (grid, grid))  # (B, C, grid, grid)
+    return functional.avg_pool2d(picture, 2).flatten(2).transpose(1, 2)
 
 
 def check_sizes(image_size: int, sizes: Sizes, groups: int, pyramid: Sequence[int]) -> None:

@@ -51,13 +51,14 @@ class Attention(nn.Module):
 
     def __init__(self, width: int):
         super().__init__()
+        self.scale = (width // HEADS) ** -0.5
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, N, D) -> (B, N, D)."""
         query, key, value = self.qkv(x).unflatten(2, (3, HEADS, -1)).permute(2, 0, 3, 1, 4)  # each (B, heads, N, d)
-        weights = (query * query.shape[-1] ** -0.5 @ key.mT).softmax(dim=-1)  # (B, heads, N, N)
+        weights = (query * self.scale @ key.transpose(2, 3)).softmax(dim=-1)  # (B, heads, N, N)
         return self.proj((weights @ value).transpose(1, 2).flatten(2))
 
 
