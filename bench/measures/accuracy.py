@@ -1,0 +1,80 @@
+"""Accuracy and loss of a training by the case's recipe: the whole curve, train and test apart, from one seed.
+
+Chooses no epoch: which one a source reported is the recipe's `selection`, and verdicts read the curve accordingly.
+Departs from the published loop in what cannot change a distribution: all augmentations are drawn for whole batches.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+from bench import building
+from bench.context import Context
+from bench.data import Dataset
+from bench.errors import MeasurementError
+from bench.plan import Case, plain
+from bench.recipes import Recipe
+from bench.records import DataFacts, Reading, canonical_json
+from bench.registry import datasets, measures
+from bench.training import EpochResult, train
+
+
+@measures.register("accuracy")
+def accuracy(case: Case, context: Context) -> Iterator[DataFacts | Reading]:
+    """Train the case's model and yield, after its data facts, six readings for every epoch.
+
+    `train_loss`, `train_top1_pct` are taken while training (augmented, dropout on); `test_loss`, `test_top1_pct` after
+    the epoch on all test images; `epoch_s`, `train_fps` are those of the training alone. A loss that was not finite is
+    a reading without a value that says where.
+
+    Raises:
+        MeasurementError: the case has no data set, recipe or seed, or they do not fit together.
+        DataAbsent, DataCorrupt: as the data set says.
+    """
+    if case.dataset is None or case.recipe is None or case.seed is None:
+        raise MeasurementError(f"accuracy of '{case.model}' needs a data set, a recipe and a seed")
+    recipe = Recipe.from_mapping(case.recipe, f"recipe of '{case.name}'")
+    dataset = load(case.dataset, context.data_dir, canonical_json(plain(case.dataset_args)))
+    _check(case, recipe, dataset)
+    # Weights stay in float32 for either precision; the loop casts what the recipe wants cast.
+    model = building.build(replace(case, precision="float32"), device=context.device, seed=case.seed)
+    yield DataFacts(dataset.sha256, len(dataset.train_labels), len(dataset.test_labels))
+    for result in train(model, dataset, recipe, seed=case.seed, context=context, layout=building.LAYOUTS[case.layout]):
+        yield from readings(result)
+
+
+@lru_cache(maxsize=1)
+def load(name: str, data_dir: Path | None, arguments: str) -> Dataset:
+    """The data set, kept for the next case, which most often asks for the same one. `arguments` is canonical JSON."""
+    return datasets.get(name)(data_dir, **json.loads(arguments))
+
+
+def _check(case: Case, recipe: Recipe, dataset: Dataset) -> None:
+    size = tuple(dataset.train_images.shape[1:3])
+    if size != (case.image_size, case.image_size):
+        raise MeasurementError(
+            f"'{dataset.name}' has images of {size[0]} x {size[1]}, the case asks for {case.image_size}"
+        )
+    if len(dataset.classes) != case.num_classes:
+        raise MeasurementError(f"'{dataset.name}' has {len(dataset.classes)} classes, the case {case.num_classes}")
+    # The rows carry the case's figures, so these must be the ones trained with.
+    if recipe.precision != case.precision:
+        raise MeasurementError(f"the recipe trains in {recipe.precision}, the case says {case.precision}")
+    if case.batch_size not in (None, recipe.batch_size):
+        raise MeasurementError(f"the recipe trains with batch {recipe.batch_size}, the case says {case.batch_size}")
+
+
+def readings(result: EpochResult) -> Iterator[Reading]:
+    """The six readings of one epoch."""
+    values = vars(result)
+    bad = {"train_loss": (result.bad_batches, "batches"), "test_loss": (result.bad_images, "test images")}
+    for metric in ("train_loss", "train_top1_pct", "test_loss", "test_top1_pct", "epoch_s", "train_fps"):
+        value = values[metric]
+        if value is not None:
+            yield Reading(metric, value, epoch=result.epoch)
+        else:
+            count, of_what = bad[metric]
+            reason = f"not finite in {count} {of_what} of epoch {result.epoch}"
+            yield Reading(metric, None, epoch=result.epoch, status="failed", reason=reason)

@@ -1,0 +1,86 @@
+"""Accuracy: a case becomes data facts and six readings an epoch; what does not fit together is refused by name."""
+
+import pytest
+from torch import nn
+
+from bench.context import Context
+from bench.errors import MeasurementError, UsageError
+from bench.measures.accuracy import accuracy, readings
+from bench.plan import Case
+from bench.records import DataFacts
+from bench.registry import models
+from bench.training import EpochResult
+
+SIX = ["train_loss", "train_top1_pct", "test_loss", "test_top1_pct", "epoch_s", "train_fps"]
+RECIPE = {"epochs": 2, "batch_size": 16, "optimizer": "adamw", "lr": 3e-3}
+
+
+@models.register("flat_linear")
+def flat_linear(*, num_classes, image_size):
+    return nn.Sequential(nn.Flatten(), nn.Linear(3 * image_size**2, num_classes))
+
+
+def case(**changes):
+    given = {
+        "name": "accuracy/flat",
+        "suite": "s",
+        "suite_sha256": "0",
+        "profile": "quick",
+        "measure": "accuracy",
+        "model": "flat",
+        "factory": "flat_linear",
+        "num_classes": 4,
+        "image_size": 8,
+        "dataset": "synthetic",
+        "dataset_args": {"n_train": 48, "n_test": 20, "image_size": 8, "n_classes": 4},
+        "recipe": RECIPE,
+        "seed": 1,
+    }
+    return Case(**(given | changes))
+
+
+def test_data_facts_come_first_and_then_six_readings_an_epoch():
+    facts, *rest = accuracy(case(), Context())
+    assert isinstance(facts, DataFacts)
+    assert (facts.n_train, facts.n_test, len(facts.dataset_sha256)) == (48, 20, 64)
+    assert [(reading.metric, reading.epoch) for reading in rest] == [(name, epoch) for epoch in (1, 2) for name in SIX]
+    assert all(reading.status == "ok" and reading.value is not None for reading in rest)
+
+
+def test_the_seed_decides_weights_and_order():
+    curves = [
+        [reading.value for reading in list(accuracy(case(seed=seed), Context()))[1:] if reading.metric == "test_loss"]
+        for seed in (1, 1, 2)
+    ]
+    assert curves[0] == curves[1] != curves[2]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"recipe": None}, "needs a data set, a recipe and a seed"),
+        ({"seed": None}, "needs a data set, a recipe and a seed"),
+        ({"image_size": 16}, "'synthetic' has images of 8 x 8, the case asks for 16"),
+        ({"num_classes": 5}, "'synthetic' has 4 classes, the case 5"),
+        ({"precision": "bfloat16"}, "the recipe trains in float32, the case says bfloat16"),
+        ({"batch_size": 8}, "the recipe trains with batch 16, the case says 8"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(changes, told):
+    with pytest.raises(MeasurementError, match=told):
+        list(accuracy(case(**changes), Context()))
+
+
+def test_a_wrong_recipe_is_refused_with_the_cases_name():
+    with pytest.raises(UsageError, match=r"recipe of 'accuracy/flat': no key 'epoch'\. Did you mean 'epochs'"):
+        list(accuracy(case(recipe=RECIPE | {"epoch": 3}), Context()))
+
+
+def test_a_loss_that_was_not_finite_is_a_reading_without_a_value():
+    result = EpochResult(3, None, 50.0, None, 60.0, 1.0, 48.0, bad_batches=2, bad_images=7)
+    found = {reading.metric: reading for reading in readings(result)}
+    assert list(found) == SIX
+    assert (found["train_loss"].status, found["train_loss"].value) == ("failed", None)
+    assert found["train_loss"].reason == "not finite in 2 batches of epoch 3"
+    assert found["test_loss"].reason == "not finite in 7 test images of epoch 3"
+    assert found["test_top1_pct"].value == 60.0

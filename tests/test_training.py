@@ -1,0 +1,203 @@
+"""Training: the loop does what a recipe says; the same seed gives the same bits; nothing odd is averaged away."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from bench import augment
+from bench.context import Context
+from bench.data import Dataset, synthetic
+from bench.recipes import Recipe
+from bench.schedules import learning_rate
+from bench.training import derive, train
+
+LEAST = {"epochs": 2, "batch_size": 16, "optimizer": "adamw", "lr": 3e-3}
+
+
+@pytest.fixture(scope="module")
+def dataset() -> Dataset:
+    return synthetic(n_train=72, n_test=40, image_size=8, n_classes=4)
+
+
+def model(dropout=0.0):
+    torch.manual_seed(11)
+    return nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 16), nn.GELU(), nn.Dropout(dropout), nn.Linear(16, 4))
+
+
+def recipe(**changes):
+    return Recipe.from_mapping(LEAST | changes)
+
+
+def run(dataset, changes=None, *, seed=5, network=None, context=None):
+    network = network or model(dropout=0.2)
+    curve = list(train(network, dataset, recipe(**(changes or {})), seed=seed, context=context or Context()))
+    return network, curve
+
+
+def weights(network):
+    return torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
+
+
+def what_was_learned(curve):
+    return [(point.train_loss, point.train_top1_pct, point.test_loss, point.test_top1_pct) for point in curve]
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(dataset):
+    changes = {"augment": [{"name": "flip"}, {"name": "crop", "padding": 1}, {"name": "erasing"}], "mixup": 0.2}
+    one, curve = run(dataset, changes)
+    torch.manual_seed(999)  # whatever happened in the process before must not matter
+    same, same_curve = run(dataset, changes)
+    other, _ = run(dataset, changes, seed=6)
+    assert torch.equal(weights(one), weights(same))
+    assert what_was_learned(curve) == what_was_learned(same_curve)
+    assert not torch.equal(weights(one), weights(other))
+
+
+def test_training_leaves_the_callers_random_state_alone(dataset):
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    network = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(192, 4, bias=False))
+    torch.set_rng_state(before)
+    run(dataset, network=network)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("name", "reference"),
+    [
+        ("adamw", lambda p: torch.optim.AdamW(p, lr=1.0, betas=(0.8, 0.99), eps=1e-6, weight_decay=0.05)),
+        ("adam", lambda p: torch.optim.Adam(p, lr=1.0, betas=(0.8, 0.99), eps=1e-6, weight_decay=0.05)),
+        ("sgd", lambda p: torch.optim.SGD(p, lr=1.0, momentum=0.7, weight_decay=0.05)),
+    ],
+)
+def test_an_epoch_is_the_plain_loop_written_out(dataset, name, reference):
+    changes = {
+        "optimizer": name,
+        "epochs": 1,
+        "betas": [0.8, 0.99],
+        "eps": 1e-6,
+        "momentum": 0.7,
+        "weight_decay": 0.05,
+        "schedule": {"name": "cosine", "step": "batch", "t_max": 3},
+        "label_smoothing": 0.1,
+        "clip_norm": 0.5,
+    }
+    trained, curve = run(dataset, changes, network=model())
+    plain = model()
+    optimizer = reference(plain.parameters())
+    order = torch.randperm(72, generator=torch.Generator().manual_seed(derive(5, 1, "images")))
+    images = augment.augment(torch.from_numpy(dataset.train_images), (), (), dataset.mean, dataset.std)
+    labels = torch.from_numpy(dataset.train_labels)
+    total = 0.0
+    for batch, rows in enumerate(order.split(16)):
+        optimizer.param_groups[0]["lr"] = learning_rate(recipe(**changes), batch, math.ceil(72 / 16))
+        loss = functional.cross_entropy(plain(images[rows]), labels[rows], label_smoothing=0.1)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(plain.parameters(), 0.5)
+        optimizer.step()
+        total += loss.item() * len(rows)
+    assert torch.allclose(weights(trained), weights(plain), atol=1e-5)
+    assert curve[0].train_loss == pytest.approx(total / 72, rel=1e-4)
+
+
+def test_drop_last_leaves_out_the_rest_that_is_no_whole_batch(dataset):
+    calls = []
+    context = Context(progress=lambda done, total, note: calls.append((done, total)))
+    run(dataset, {"epochs": 1}, context=context)
+    assert calls[-1] == (math.ceil(72 / 16), 5)
+    run(dataset, {"epochs": 1, "drop_last": True}, context=context)
+    assert calls[-1] == (72 // 16, 4)
+
+
+def test_progress_tells_the_epoch_and_the_last_test_accuracy(dataset):
+    notes = []
+    _, curve = run(dataset, context=Context(progress=lambda done, total, note: notes.append(note)))
+    assert notes[0] == "epoch 1/2"
+    assert notes[-1] == f"epoch 2/2, test {curve[0].test_top1_pct:.2f} %"
+
+
+def test_the_test_loss_is_the_mean_over_images_also_when_batches_differ(dataset):
+    network, curve = run(dataset)
+    images = augment.augment(torch.from_numpy(dataset.test_images), (), (), dataset.mean, dataset.std)
+    labels = torch.from_numpy(dataset.test_labels)
+    with torch.no_grad():
+        logits = network.eval()(images)
+    assert curve[-1].test_loss == pytest.approx(float(functional.cross_entropy(logits, labels)), rel=1e-5)
+    assert curve[-1].test_top1_pct == pytest.approx(100 * float((logits.argmax(1) == labels).float().mean()))
+
+
+def test_epochs_are_timed_by_the_contexts_clock_without_their_evaluation(dataset):
+    ticks = iter(range(100))
+    _, curve = run(dataset, context=Context(clock=lambda: float(next(ticks))))
+    assert [(point.epoch_s, point.train_fps) for point in curve] == [(1.0, 72.0)] * 2
+
+
+class Explodes(nn.Module):
+    """Logits of one class become infinite in evaluation for images whose label-free mean is above zero."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = model()
+
+    def forward(self, images):
+        logits = self.inner(images)
+        bad = (images.mean((1, 2, 3)) > 0) & (not self.training)
+        return torch.where(bad[:, None], torch.full_like(logits, math.nan), logits)
+
+
+def test_a_loss_that_is_not_finite_is_counted_and_not_averaged(dataset):
+    _, curve = run(dataset, network=Explodes())
+    images = augment.augment(torch.from_numpy(dataset.test_images), (), (), dataset.mean, dataset.std)
+    bad = int((images.mean((1, 2, 3)) > 0).sum())
+    assert 0 < bad < 40
+    assert (curve[-1].test_loss, curve[-1].bad_images) == (None, bad)
+    assert curve[-1].train_loss is not None
+    assert curve[-1].bad_batches == 0
+
+
+def test_a_diverged_training_counts_its_batches(dataset):
+    _, curve = run(dataset, {"optimizer": "sgd", "lr": 1e38, "epochs": 1})
+    assert curve[0].train_loss is None
+    assert 0 < curve[0].bad_batches <= 5
+
+
+def test_bfloat16_trains_float32_weights_close_to_float32(dataset):
+    plain, plain_curve = run(dataset, network=model())
+    half, half_curve = run(dataset, {"precision": "bfloat16"}, network=model())
+    assert half[1].weight.dtype == torch.float32
+    assert not torch.equal(weights(plain), weights(half))
+    # bfloat16 keeps 8 bits of a factor: losses agree to a few parts in 2**8.
+    assert half_curve[-1].train_loss == pytest.approx(plain_curve[-1].train_loss, rel=8 / 2**8)
+
+
+def test_a_model_learns_what_can_be_learned(dataset):
+    _, curve = run(dataset, {"epochs": 15}, network=model())
+    assert curve[-1].test_top1_pct > 90
+    assert [point.epoch for point in curve] == list(range(1, 16))
+
+
+def test_lazily_decoded_images_train_to_the_same_bits(dataset):
+    class Lazy:
+        def __init__(self, images):
+            self.images, self.shape = images, images.shape
+
+        def __len__(self):
+            return len(self.images)
+
+        def __getitem__(self, rows):
+            assert isinstance(rows, np.ndarray)
+            return self.images[rows]
+
+    lazy = replace(dataset, train_images=Lazy(dataset.train_images), test_images=Lazy(dataset.test_images))
+    assert torch.equal(weights(run(dataset)[0]), weights(run(lazy)[0]))
+
+
+def test_a_seed_is_derived_for_each_purpose():
+    assert len({derive(seed, epoch, what) for seed in (0, 1) for epoch in (1, 2) for what in ("layers", "images")}) == 8
+    assert all(0 <= derive(seed) < 2**63 for seed in range(50))
