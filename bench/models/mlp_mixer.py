@@ -264,6 +264,7 @@ def resize_tokens(model: MlpMixer, grid: int) -> MlpMixer:
     with torch.no_grad():
         for block in resized.blocks:
             assert isinstance(block, MixerBlock)
+            block.grid = grid
             fc1, fc2 = block.token_mlp.fc1, block.token_mlp.fc2
             fc1.weight = nn.Parameter(pictures(fc1.weight) * (model.grid / grid) ** 2)
             fc2.weight = nn.Parameter(pictures(fc2.weight.mT).mT.contiguous())
