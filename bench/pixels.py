@@ -1,8 +1,8 @@
 """What torchvision does to one PIL image, done to a batch of tensors with a parameter of its own for every image.
 
 Draws nothing at random. Images are float32 (B, 3, H, W) that hold the whole numbers 0..255, and stay whole numbers:
-Pillow keeps bytes between two operations, so each function here ends in Pillow's own rounding. B images, H x W pixels; a
-factor, angle or matrix has B rows.
+Pillow keeps bytes between two operations, so each function here ends in Pillow's own rounding. B images, H x W pixels;
+a factor, angle or matrix has B rows.
 """
 
 import torch

@@ -35,7 +35,7 @@ def _cosine(lr: float, schedule: Part, step: int, total: int) -> float:
 
 
 def _piecewise(lr: float, schedule: Part, step: int, total: int) -> float:
-    """Straight lines between the points. Per batch the place is (step + 1) / total, as in the published ConvMixer code."""
+    """Straight lines between the points. Per batch at (step + 1) / total, as the published ConvMixer code."""
     place = (step + 1 if schedule["step"] == "batch" else step) / max(total, 1)
     points = schedule["points"]
     for (left, low), (right, high) in itertools.pairwise(points):
