@@ -1,0 +1,201 @@
+"""Timing with a clock of our own: what is a block, what is a row, and that a ratio follows from the seconds."""
+
+import gc
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.benchmark import Timer
+
+from bench.context import Context
+from bench.errors import MeasurementError
+from bench.measures import _stopwatch
+from bench.measures.side_by_side import side_by_side
+from bench.measures.timing import timing
+from bench.plan import Case
+from bench.registry import measures, models
+from bench.stats import median
+
+
+class Clock:
+    """Seconds that pass only when a model says so."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+CLOCK = Clock()
+
+
+class Sleeper(nn.Module):
+    """Takes `per_call + per_image * B` seconds of CLOCK, `warm` times as long on its first two calls."""
+
+    def __init__(self, per_call: float, per_image: float, warm: float, sees: Callable[[torch.Tensor], None]):
+        super().__init__()
+        self.seconds, self.warm, self.sees = (per_call, per_image), warm, sees
+        self.calls = 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.sees(x)
+        self.calls += 1
+        slower = self.warm if self.calls <= 2 else 1
+        CLOCK.now += slower * (self.seconds[0] + self.seconds[1] * len(x))
+        return x
+
+
+SEEN: list[dict] = []
+
+
+@models.register("sleeper")
+def sleeper(*, num_classes: int, image_size: int, per_call: float = 0.0, per_image: float = 0.0, warm: float = 1.0):
+    def sees(x: torch.Tensor) -> None:
+        state = {
+            "grad": torch.is_grad_enabled(),
+            "inference": x.is_inference(),
+            "gc": gc.isenabled(),
+            "name": per_image,
+        }
+        SEEN.append(state | {"training": model.training, "shape": tuple(x.shape)})
+
+    model = Sleeper(per_call, per_image, warm, sees)
+    return model
+
+
+def case(batch_size: int | None = 4, **args) -> Case:
+    return Case(
+        "c", "s", "0", "quick", "timing", "m", "sleeper",
+        model_args=args, num_classes=2, image_size=4, batch_size=batch_size,
+    )  # fmt: skip
+
+
+def context() -> Context:
+    SEEN.clear()
+    return Context(clock=CLOCK)
+
+
+def values(readings, metric: str, part: str | None = None) -> list[float]:
+    return [reading.value for reading in readings if (reading.metric, reading.part) == (metric, part)]
+
+
+def test_latency_is_seconds_of_one_call_and_fps_is_batch_over_latency():
+    rows = list(timing(case(4, per_image=0.010), context(), min_seconds=1.0))
+    assert values(rows, "latency_s") == pytest.approx([4 * 0.010] * len(values(rows, "latency_s")))
+    assert values(rows, "fps") == pytest.approx([4 / (4 * 0.010)] * len(values(rows, "fps")))
+    assert values(rows, "latency_p50_s") == values(rows, "latency_p95_s") == pytest.approx([0.040])
+
+
+def test_every_block_is_a_row_with_its_number_and_they_fill_the_time_asked_for():
+    rows = list(timing(case(1, per_image=0.010), context(), min_seconds=1.0))
+    repeats = [row.repeat for row in rows if row.metric == "latency_s"]
+    calls = 8  # the smallest power of two with calls * 10 ms >= 60 ms
+    assert repeats == list(range(13))  # 12 * 80 ms < 1 s <= 13 * 80 ms
+    assert calls * 0.010 >= _stopwatch.BLOCK_S > calls / 2 * 0.010
+
+
+def test_a_slow_model_gets_two_blocks_once_its_time_is_up():
+    rows = list(timing(case(1, per_call=20.0), context(), max_seconds=30.0))
+    assert len(values(rows, "latency_s")) == 2
+
+
+def test_warm_up_is_not_timed():
+    rows = list(timing(case(1, per_call=0.1, warm=50.0), context()))
+    assert max(values(rows, "latency_s")) == pytest.approx(0.1)
+
+
+def test_warm_up_goes_on_until_two_neighbours_agree():
+    seconds = iter([9.0, 1.2, 0.11, 0.10, 0.10, 0.10])
+    taken = []
+    _stopwatch.warm_up(lambda: None, lambda call, count: taken.append(next(seconds)) or taken[-1], limit_s=60)
+    assert taken == [9.0, 1.2, 0.11, 0.10, 0.10]
+
+
+def test_models_run_in_eval_and_inference_mode_without_garbage_collection():
+    assert gc.isenabled()
+    list(timing(case(3, per_image=0.1), context()))
+    assert gc.isenabled()
+    assert {(seen["grad"], seen["inference"], seen["gc"], seen["training"]) for seen in SEEN} == {
+        (False, True, False, False)
+    }
+    assert {seen["shape"] for seen in SEEN} == {(3, 3, 4, 4)}
+
+
+def test_garbage_collection_comes_back_after_a_failure():
+    with pytest.raises(ZeroDivisionError), _stopwatch.undisturbed():
+        raise ZeroDivisionError
+    assert gc.isenabled()
+
+
+def versus(**args) -> dict:
+    return {"factory": "sleeper", "args": args, "num_classes": 2, "image_size": 4}
+
+
+def test_a_ratio_is_time_of_the_model_over_time_of_the_other():
+    rows = list(side_by_side(case(2, per_image=0.03), context(), versus=versus(per_image=0.02), min_seconds=1.0))
+    assert values(rows, "time_ratio") == pytest.approx([0.03 / 0.02] * len(values(rows, "time_ratio")))
+    assert values(rows, "latency_s") == pytest.approx([2 * 0.03] * len(values(rows, "time_ratio")))
+    assert values(rows, "latency_s", "versus") == pytest.approx([2 * 0.02] * len(values(rows, "time_ratio")))
+
+
+def test_blocks_are_interleaved_a_b_b_a():
+    list(side_by_side(case(1, per_image=0.2), context(), versus=versus(per_image=0.1), pairs=4, min_seconds=0))
+    # One call fills a block, so the last eight calls are the four pairs: A B, B A, A B, B A.
+    assert [seen["name"] for seen in SEEN[-8:]] == [0.2, 0.1, 0.1, 0.2, 0.2, 0.1, 0.1, 0.2]
+
+
+def test_drift_of_the_machine_cancels_in_the_ratio():
+    readings = side_by_side(case(1, per_image=0.2), Context(clock=lambda: CLOCK.now**1.1), versus=versus(per_image=0.1))
+    ratios = values(list(readings), "time_ratio")
+    assert median(ratios) == pytest.approx(2, rel=0.02)
+
+
+def test_with_a_sweep_each_model_runs_at_its_own_best_batch_and_the_ratio_is_per_image():
+    # A: 1 s per call + 0.1 s per image, so the largest batch is best: (1 + 0.8) / 8 s per image.
+    # B: no cost per call, so every batch gives 0.3 s per image and the first is kept.
+    ours, theirs = case(None, per_call=1.0, per_image=0.1), versus(per_image=0.3)
+    rows = list(side_by_side(ours, context(), versus=theirs, best_batch=[2, 8]))
+    assert values(rows, "fps", "batch 2") == pytest.approx([2 / (1 + 2 * 0.1)])
+    assert values(rows, "fps", "batch 8") == pytest.approx([8 / (1 + 8 * 0.1)])
+    assert values(rows, "fps", "versus batch 8") == pytest.approx([1 / 0.3])
+    assert values(rows, "time_ratio")[0] == pytest.approx((1 + 0.8) / 8 / 0.3)
+
+
+def test_a_sweep_in_which_nothing_fits_says_so(monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(_stopwatch, "forward", full)
+    with pytest.raises(MeasurementError, match=r"none of the batch sizes \[1, 2\] fits"):
+        list(side_by_side(case(None), context(), versus=versus(), best_batch=[1, 2]))
+
+
+def test_both_measures_are_found_by_name():
+    assert measures.get("timing") is timing
+    assert measures.get("side_by_side") is side_by_side
+    assert not {name for name in measures.names() if name.startswith("_")}
+
+
+@models.register("some_products")
+def some_products(*, num_classes: int, image_size: int):
+    return nn.Sequential(nn.Flatten(), nn.Linear(3 * image_size**2, 512), nn.GELU(), nn.Linear(512, num_classes))
+
+
+def test_real_seconds_agree_with_torchs_own_timer_within_a_factor_that_noise_allows():
+    """The fastest of several blocks: other work on the machine only ever adds. The strict one stands in tests/perf."""
+    threads = torch.get_num_threads()
+    asked = Case("c", "s", "0", "quick", "timing", "m", "some_products", num_classes=10, image_size=32, batch_size=16)
+    ours: list[float] = []
+    theirs: list[float] = []
+    try:
+        torch.set_num_threads(1)
+        for _ in range(3):
+            ours += values(list(timing(asked, Context(), min_seconds=0.1)), "latency_s")
+            with torch.inference_mode():
+                timer = Timer("call()", globals={"call": _stopwatch.forward(asked)})
+                theirs += timer.blocked_autorange(min_run_time=0.1).times
+    finally:
+        torch.set_num_threads(threads)
+    assert 0.5 < min(ours) / min(theirs) < 2  # seconds, not milliseconds; per call, not per block
