@@ -1,25 +1,41 @@
-"""A claim and its rows make a verdict with its reason. Pure: reads no file, no clock, draws nothing."""
+"""A claim and its rows make a verdict with its reason. Pure: reads no file, no clock, draws nothing.
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+Reaches a verdict only when the whole interval lies on one side; otherwise it says what is missing and how to get it.
+"""
+
+import math
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+import pandas
+
+from bench import bands, expressions
+from bench.bands import Band, amount, plural, sentence
+from bench.errors import UsageError
+from bench.evidence import CLASH, NEVER, NOT_OK, STALE, Evidence, Missing, Sample, collect, is_learned, planned_cases
+from bench.ledger import Ledger, unseeded
+from bench.metrics import METRICS
+from bench.spec import Check, Claim, Suite
 from bench.stats import Interval
+from bench.uncertainty import basis, interval_of, resolution, seeds_needed
 
 Word = Literal["reproduced", "contradicted", "inconclusive", "inconsistent", "not measured", "answered"]
 
 # Strongest first: a claim of several checks carries the word of its strongest one.
 WORDS: tuple[Word, ...] = ("contradicted", "inconsistent", "inconclusive", "not measured", "reproduced", "answered")
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One raw value behind an interval, with where it came from."""
-
-    value: float
-    seed: int | None = None
-    repeat: int | None = None
-    run_id: str | None = None
+# What a reader wants to hear first, and of which kind of claim.
+_TOLD_FIRST: tuple[Word, ...] = (
+    "contradicted",
+    "inconsistent",
+    "answered",
+    "reproduced",
+    "inconclusive",
+    "not measured",
+)
+_KINDS = ("retrain", "ordering", "speed", "cost", "open", "structure", "recount", "arithmetic")
 
 
 @dataclass(frozen=True)
@@ -67,3 +83,241 @@ class Verdict:
     checks: tuple[CheckVerdict, ...]
     compare: tuple[str, ...] = ()
     note: str | None = None
+
+
+def judge(suite: Suite, suite_sha256: str, rows: pandas.DataFrame, *, suite_path: str) -> list[Verdict]:
+    """The verdict on every claim of a suite, in its order.
+
+    Args:
+        rows: columns of `Measurement`, of any suites and runs.
+        suite_path: how the commands in the verdicts name the suite file.
+    """
+    values = {key: claim.published for key, claim in suite.claims.items()}
+    values |= {key: quantity.value for key, quantity in suite.quantities.items()}
+    constants = {key: value for key, value in values.items() if value is not None}
+    court = _Court(suite, Ledger(suite, suite_sha256, rows), constants, suite_path)
+    return [court.verdict(key, claim) for key, claim in suite.claims.items()]
+
+
+def strongest(words: Iterable[Word]) -> Word:
+    """The word that stands for several."""
+    return min(words, key=WORDS.index)
+
+
+def tally(verdicts: Iterable[Verdict]) -> dict[Word, int]:
+    """How many claims carry each word, every word present."""
+    counted = Counter(verdict.verdict for verdict in verdicts)
+    return {word: counted[word] for word in WORDS}
+
+
+def judged_any(verdicts: Iterable[Verdict]) -> bool:
+    """Whether any claim was decided or answered."""
+    return any(verdict.verdict not in ("inconclusive", "not measured") for verdict in verdicts)
+
+
+def exit_code(verdicts: Iterable[Verdict]) -> int:
+    """1 when a claim is contradicted, else 0. A source that contradicts itself is no failure of this run."""
+    return int(any(verdict.verdict == "contradicted" for verdict in verdicts))
+
+
+def findings(verdicts: Iterable[Verdict], limit: int = 8) -> list[tuple[str, str]]:
+    """The claims most worth telling, as (claim id, sentences): what was claimed, then what was found.
+
+    Contradictions come first and what was not measured last; within a word, what took a training to find out.
+    """
+    told = [(verdict, _deciding(verdict)) for verdict in verdicts]
+    told.sort(
+        key=lambda each: (_TOLD_FIRST.index(each[0].verdict), each[1].indication is None, _KINDS.index(each[1].kind))
+    )
+    return [(verdict.claim, _finding(check)) for verdict, check in told[:limit]]
+
+
+def _deciding(verdict: Verdict) -> CheckVerdict:
+    return next(check for check in verdict.checks if check.verdict == verdict.verdict)
+
+
+def _finding(check: CheckVerdict) -> str:
+    hint = f" {sentence(check.indication)}" if check.indication else ""
+    return f"{sentence(check.says)} {sentence(check.verdict)} {check.reason}{hint}"
+
+
+@dataclass(frozen=True)
+class _Court:
+    """What every check of a suite is judged with."""
+
+    suite: Suite
+    ledger: Ledger
+    constants: Mapping[str, float]
+    suite_path: str
+
+    def verdict(self, key: str, claim: Claim) -> Verdict:
+        checks = tuple(self.check(check) for check in claim.checks)
+        word = strongest(check.verdict for check in checks)
+        place = (claim.source, claim.where, claim.quote)
+        return Verdict(self.suite.id, key, claim.says, *place, word, checks, tuple(claim.compare), claim.note)
+
+    def check(self, check: Check) -> CheckVerdict:
+        """The source's arithmetic and the measurement, each judged alone; the stronger word stands."""
+        band = Band.of(check)
+        edges = (band.low, band.high) if band else (None, None)
+        blank = CheckVerdict(check.says, check.kind, "not measured", "", check.unit, check.published, *edges)
+        blank = replace(blank, tolerance_why=check.tolerance_why)
+        if check.follows is None:
+            return self._measured(check, check.measured, band, blank)
+        arithmetic = self._follows(check, check.follows, band, blank)
+        if check.measured is None:
+            return arithmetic
+        found = self._measured(check, check.measured, band, blank)
+        found = replace(found, calculation=arithmetic.calculation + found.calculation)
+        if arithmetic.verdict == "reproduced":
+            return found
+        word = strongest([arithmetic.verdict, found.verdict])
+        return replace(found, verdict=word, reason=f"{arithmetic.reason} {found.reason}")
+
+    def _follows(self, check: Check, text: str, band: Band | None, blank: CheckVerdict) -> CheckVerdict:
+        """Whether the source's own numbers give what it publishes."""
+        try:
+            value = expressions.evaluate(text, self.constants)
+        except UsageError as error:
+            return replace(blank, reason=sentence(str(error)))
+        if isinstance(value, tuple):
+            return replace(blank, reason=f"{text} is a list of numbers, which nothing published can equal.")
+        line = bands.calculation(text, self.constants, value, check.unit)
+        if check.published is not None:
+            band = Band.around(check.published, bands.rounding(check, check.published), check.unit)
+        if band is None or band.place(value, value) == "inside":
+            end = f", which agrees with {band.words}" if band else ""
+            return replace(blank, verdict="reproduced", reason=f"{line}{end}.", calculation=(line,))
+        lines = (line, f"{band.words}: does not follow")
+        return replace(
+            blank,
+            verdict="inconsistent",
+            calculation=lines,
+            reason=f"The source contradicts itself: {line}, not {band.words}.",
+        )
+
+    def _measured(self, check: Check, text: str | None, band: Band | None, blank: CheckVerdict) -> CheckVerdict:
+        if check.unavailable or text is None:
+            return replace(blank, reason=sentence(check.unavailable or "nothing is named that could be measured"))
+        found = collect(self.ledger, text, self.constants, check.hardware, reduced=False)
+        if isinstance(found, Evidence):
+            return self._judged(check, text, band, found, blank)
+        hint = self._indication(check, text, band)
+        reason = found.reason
+        if hint and found.rank in (STALE, NEVER):
+            reason = f"only the {hint[0]} profile has been run, and its rows decide no claim"
+        command = self._command(check, text, again=found.rank == CLASH)
+        return replace(blank, reason=sentence(reason), indication=hint and hint[1], command=command)
+
+    def _judged(
+        self, check: Check, text: str, band: Band | None, evidence: Evidence, blank: CheckVerdict
+    ) -> CheckVerdict:
+        """The verdict on evidence of a full profile."""
+        learned = any(is_learned(rows[0].metric) for rows in evidence.rows.values())
+        needed = seeds_needed(check, learned) if evidence.seeds else 0
+        known = replace(
+            blank,
+            samples=evidence.samples,
+            conditions=self._conditions(evidence),
+            deviations="; ".join(dict.fromkeys(case.deviations for case in evidence.cases if case.deviations)) or None,
+            command=self._command(check, text, again=len(evidence.seeds) >= needed),
+        )
+        if evidence.not_finite:
+            some = any(math.isfinite(sample.value) for sample in evidence.samples)
+            reason = sentence(f"{evidence.not_finite}; what is not finite is not averaged away")
+            return replace(known, verdict="inconclusive" if some else "not measured", reason=reason)
+        interval = interval_of(text, self.constants, evidence)
+        known = replace(known, measured=interval, resolution=resolution(evidence))
+        if evidence.by == "exact" and len(expressions.names(text)) > 1:
+            values = {**self.constants, **evidence.inputs}
+            known = replace(known, calculation=(bands.calculation(text, values, interval.point, check.unit),))
+        word, side, reason = _decided(check, band, interval, evidence, needed)
+        if evidence.lacking and evidence.lacking.rank <= NOT_OK:
+            reason += f" {sentence(evidence.lacking.reason)}"
+        return replace(known, verdict=word, side=side, reason=reason)
+
+    def _indication(self, check: Check, text: str, band: Band | None) -> tuple[str, str] | None:
+        """A reduced profile's label, and what it hints at, said so that nobody takes it for a verdict."""
+        found = collect(self.ledger, text, self.constants, check.hardware, reduced=True)
+        if isinstance(found, Missing) or found.not_finite:
+            return None
+        point = interval_of(text, self.constants, found).point
+        label = self.suite.profiles[found.setting.profile].label
+        epochs = {int(case.recipe["epochs"]) for case in found.cases if case.recipe and "epochs" in case.recipe}
+        images = {int(row.n_test) for rows in found.rows.values() for row in rows if row.n_test}
+        counts = [(n, "epoch") for n in sorted(epochs)] + [(n, "test image") for n in sorted(images)]
+        small = ", ".join(filter(None, [basis(found), *(plural(n, word) for n, word in counts)]))
+        value = amount(point, check.unit) + (f" ({small})" if small else "")
+        way = _way(check, band, point)
+        return label, f"{label} profile points {way}: {value}" if way else f"{label} profile: {value}"
+
+    def _conditions(self, evidence: Evidence) -> dict[str, str]:
+        """Under which conditions the evidence was taken, as far as there is any."""
+        rows = [row for found in evidence.rows.values() for row in found]
+        if not rows:
+            return {}
+        swaps = self.suite.profiles[evidence.setting.profile].datasets
+        keys = [swaps.get(case.dataset_key, case.dataset_key) for case in evidence.cases if case.dataset_key]
+        images = sorted({int(row.n_test) for row in rows if row.n_test})
+        data = [self.suite.datasets[key].label for key in dict.fromkeys(keys)]
+        found = {
+            "device": sorted({row.device_name for row in rows}),
+            "threads": sorted({f"{row.threads:.0f}" for row in rows}),
+            "precision": sorted({row.precision for row in rows}),
+            "data": data + [plural(n, "test image") for n in images if data],
+            "profile": sorted({row.profile for row in rows}),
+            "protocol": sorted({f"{row.metric} {row.protocol:.0f}" for row in rows}),
+            "seeds": [str(seed) for seed in evidence.seeds],
+            "set apart": [f"{evidence.set_apart} rows"] if evidence.set_apart else [],
+        }
+        return {key: ", ".join(values) for key, values in found.items() if values}
+
+    def _command(self, check: Check, text: str, again: bool) -> str | None:
+        """The command that measures what the check needs under a full profile; `again` also what is there already."""
+        planned = planned_cases(self.ledger, text, self.constants)
+        if planned is None:
+            return None
+        profile, cases = planned
+        patterns = dict.fromkeys(case.name if case.seed is None else f"{unseeded(case)}/*" for case in cases)
+        words = ["bench", "run", self.suite_path, "--profile", profile]
+        words += [word for pattern in patterns for word in ("--only", pattern)]
+        seeds = {case.seed for case in cases} - {None}
+        if seeds and len(seeds) < (needed := seeds_needed(check, learned=True)):
+            words += ["--seeds", str(needed)]
+        return shlex.join([*words, "--force"] if again else words)
+
+
+def _decided(
+    check: Check, band: Band | None, interval: Interval, evidence: Evidence, needed: int
+) -> tuple[Word, Literal["below", "above"] | None, str]:
+    """The word, the side of the band when it is the wrong one, and the reason."""
+    shown = bands.measured(interval, check.unit, basis(evidence))
+    if band is None:
+        return "answered", None, f"Measured {shown}."
+    seeds = len(evidence.seeds)
+    if seeds < needed:
+        so_far = band.says(band.place(interval.point, interval.point))
+        return "inconclusive", None, f"{seeds} of {plural(needed, 'seed')}: {shown} so far, {so_far}."
+    place = band.place(interval.low, interval.high)
+    reason = f"Measured {shown}, {band.says(place)}"
+    if place == "inside":
+        exactly = evidence.by == "exact" and interval.point == check.published
+        return "reproduced", None, f"Counted {shown}, as published." if exactly else f"{reason}."
+    if place == "across":
+        return "inconclusive", None, f"{reason}."
+    if check.published is not None:
+        single = evidence.rows.get(check.measured or "")
+        better = METRICS[single[0].metric].better if single else "neither"
+        reason += f", {bands.against(check.published, interval.point, check.unit, better)}"
+    return "contradicted", place, f"{reason}."
+
+
+def _way(check: Check, band: Band | None, point: float) -> str | None:
+    """Whether a hint points to the side the claim is on; None where only the size would tell."""
+    if band is not None and band.strict:
+        same = band.place(point, point) == "inside"
+    elif check.unit == "points" and check.published:
+        same = point * check.published > 0
+    else:
+        return None
+    return "the same way" if same else "the other way"

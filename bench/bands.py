@@ -1,0 +1,159 @@
+"""The band of values in which a check holds, where an interval lies, and the words for both.
+
+Looks at no rows: what was measured comes in as an interval. Numbers are rounded here for the eye only.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+
+from bench import expressions, notation
+from bench.metrics import Better
+from bench.spec import Check
+from bench.stats import Interval
+
+Place = Literal["inside", "below", "above", "across"]
+
+
+@dataclass(frozen=True)
+class Band:
+    """Values from `low` to `high`; None is open to that side.
+
+    An edge itself lies inside, unless the check says `above` or `below`: 0 is not above 0.
+    """
+
+    low: float | None
+    high: float | None
+    words: str
+    strict: bool = False
+
+    @classmethod
+    def of(cls, check: Check) -> "Band | None":
+        """What the check asks for; None where it asks nothing, as an open question does."""
+        unit = check.unit
+        if check.above is not None:
+            return cls(check.above, None, f"above {printed(check.above, unit)}", strict=True)
+        if check.below is not None:
+            return cls(None, check.below, f"below {printed(check.below, unit)}", strict=True)
+        if check.between is not None:
+            low, high = check.between
+            scale = notation.scale(unit, low, high)
+            return cls(low, high, f"the band {scale.text(low)} to {_with_unit(scale.text(high), scale.unit)}")
+        if check.published is None or check.kind == "open":
+            return None
+        return cls.around(check.published, check.tolerance or 0.0, unit)
+
+    @classmethod
+    def around(cls, published: float, tolerance: float, unit: str | None) -> "Band":
+        """`published` ± `tolerance`."""
+        width = notation.difference_unit(unit)
+        half = amount(tolerance, width, signed=False) if width == "points" else printed(tolerance, width)
+        allowed = f" (± {half})" if tolerance else ""
+        return cls(published - tolerance, published + tolerance, f"the published {printed(published, unit)}{allowed}")
+
+    def place(self, low: float, high: float) -> Place:
+        """Where the interval from `low` to `high` lies; `inside` and the two sides only when all of it does."""
+        least, most = self._ends()
+        if high < least:
+            return "below"
+        if low > most:
+            return "above"
+        return "inside" if least <= low and high <= most else "across"
+
+    def says(self, place: Place) -> str:
+        """The place in words, as it follows a measured value."""
+        within = self.words if self.strict else f"within {self.words}"
+        if place == "across":
+            return f"which leaves open whether it is {within}"
+        outside = f"not {self.words}" if self.strict else f"{place} {self.words}"
+        return within if place == "inside" else outside
+
+    def _ends(self) -> tuple[float, float]:
+        """The smallest and the largest number that lie inside."""
+        low = -math.inf if self.low is None else self.low
+        high = math.inf if self.high is None else self.high
+        if self.strict:
+            return math.nextafter(low, math.inf), math.nextafter(high, -math.inf)
+        # Decimal fractions miss their last bits: 82.27 - 76.71 is 5.5600000000000005.
+        slack = 1e-12 * max((abs(end) for end in (low, high) if math.isfinite(end)), default=0.0)
+        return low - slack, high + slack
+
+
+def rounding(check: Check, published: float) -> float:
+    """How far the source's arithmetic may be off: by rounding alone, which is not the tolerance of a measurement."""
+    if check.tolerance is not None and (check.measured is None or check.kind in ("arithmetic", "cost")):
+        return check.tolerance
+    return half_unit(published)
+
+
+def half_unit(value: float) -> float:
+    """Half a unit of the last digit that a number is written with: 0.005 for 5.56, 0.5 for 88."""
+    exponent = Decimal(repr(float(value)).removesuffix(".0")).as_tuple().exponent
+    assert isinstance(exponent, int), f"{value} has no digits"
+    return float(Decimal(5).scaleb(exponent - 1))
+
+
+def amount(value: float, unit: str | None, signed: bool | None = None) -> str:
+    """A number with its unit: `82.14 %`, `+5.56 points`, `1.04×`. Points carry a sign unless told otherwise."""
+    scale = notation.scale(unit, value)
+    signed = unit == "points" if signed is None else signed
+    return _with_unit(scale.signed(value) if signed else scale.text(value), scale.unit)
+
+
+def printed(value: float, unit: str | None) -> str:
+    """A published number with the digits it was printed with, and its unit."""
+    return _with_unit(*notation.published(value, unit))
+
+
+def measured(interval: Interval, unit: str | None, note: str) -> str:
+    """A point, its interval and what it stands on: `82.14 % (81.70 to 82.58 %, 3 seeds)`."""
+    if not interval.bounded:
+        return f"{amount(interval.point, unit)} ({note}, which gives no interval)"
+    if interval.low == interval.high:
+        return amount(interval.point, unit) + (f" ({note})" if note else "")
+    scale = notation.scale(unit, interval.low, interval.point, interval.high)
+    low, point, high = (
+        scale.signed(value) if unit == "points" else scale.text(value)
+        for value in (interval.low, interval.point, interval.high)
+    )
+    return f"{_with_unit(point, scale.unit)} ({low} to {_with_unit(high, scale.unit)}, {note})"
+
+
+def against(published: float, point: float, unit: str | None, better: Better) -> str:
+    """By how much a value differs from the published one, and whether that is better or worse."""
+    off = amount(point - published, notation.difference_unit(unit), signed=True)
+    if better == "neither":
+        return f"off by {off}"
+    return f"off by {off}: {'better' if (point > published) == (better == 'higher') else 'worse'} than published"
+
+
+def calculation(text: str, values: Mapping[str, float | tuple[float, ...]], result: float, unit: str | None) -> str:
+    """An expression, the same in numbers, and what they give: `H2 − H1 = 82.27 − 76.71 = 5.56 points`."""
+    steps = [
+        text.replace("**", "^").replace("*", "×"),
+        expressions.written_out(text, values),
+        amount(result, unit, signed=False),
+    ]
+    return minus(" = ".join(dict.fromkeys(steps)))
+
+
+def minus(text: str) -> str:
+    """The text with a minus sign for every hyphen between spaces or before a digit, but not in 1e-05."""
+    return text.replace("e-", "e\0").replace("-", notation.MINUS).replace("e\0", "e-")
+
+
+def sentence(text: str) -> str:
+    """The text with a capital first letter and a full stop."""
+    text = text[:1].upper() + text[1:]
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def plural(count: float, word: str) -> str:
+    """`1 seed`, `2,000 test images`."""
+    return f"{count:,.0f} {word}{'' if count == 1 else 's'}"
+
+
+def _with_unit(number: str, unit: str) -> str:
+    return number if not unit else f"{number}×" if unit == "×" else f"{number} {unit}"

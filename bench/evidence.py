@@ -1,0 +1,293 @@
+"""Stored rows become the samples of an expression: one value per seed, one per timing block, or one exact count.
+
+Judges nothing and never mixes what may not be compared; where no sample can be had, it says precisely why.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from fnmatch import fnmatch
+from typing import Any, Literal
+
+from bench import expressions, stats
+from bench.errors import UsageError
+from bench.ledger import Ledger, Row, Setting, cut_short, middle, not_finite, unseeded, value_of
+from bench.metrics import METRICS
+from bench.plan import Case
+from bench.records import conditions
+from bench.spec import Quantity
+
+By = Literal["seed", "repeat", "exact"]
+# A case id answers for these; what is left of a metric's conditions has to agree between rows.
+_OF_THE_CASE = {"model", "params_json", "protocol", "part", "batch_size", "image_size", "device", "layout", "compiled"}
+_OF_THE_DATA = {"dataset_sha256", "n_train", "n_test"}
+_STATUS = {"failed": "failed", "skipped": "skipped", "timeout": "ran out of time"}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One raw value behind an interval, with where it came from."""
+
+    value: float
+    seed: int | None = None
+    repeat: int | None = None
+    run_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Why there is no sample. Of several reasons the one with the lowest rank says most."""
+
+    rank: int
+    reason: str
+
+
+CLASH, NOT_OK, OLD_PROTOCOL, STALE, NEVER, UNPLANNED = range(6)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The samples of one expression in one setting, and what they depended on.
+
+    `by` says what one sample stands for. `inputs` are the values behind the first sample; `rows` holds one row of
+    every series that was used; both by the name of the quantity.
+    """
+
+    setting: Setting
+    by: By
+    samples: tuple[Sample, ...]
+    inputs: Mapping[str, float | tuple[float, ...]]
+    rows: Mapping[str, list[Row]]
+    cases: tuple[Case, ...]
+    seeds: tuple[int, ...]
+    lacking: Missing | None = None  # why planned seeds are not among `seeds`
+    not_finite: str | None = None
+    set_apart: str | None = None  # another device that has evidence of its own, never mixed in
+
+
+def collect(
+    ledger: Ledger, text: str, constants: Mapping[str, float], hardware: str | None, reduced: bool
+) -> Evidence | Missing:
+    """The samples of an expression, from the one profile and device that has the most seeds; CUDA before CPU.
+
+    Args:
+        constants: the published numbers, by name.
+        hardware: pattern of the device names on which a clock counts.
+        reduced: look under the reduced profiles, or under all the others.
+    """
+    names = expressions.names(text)
+    asked = {name: ledger.suite.quantities[name] for name in names if name not in constants}
+    known = {name: constants[name] for name in names if name in constants}
+    settings = [setting for setting in ledger.settings if setting.reduced == reduced]
+    tried = [_Search(ledger, setting, text, asked, known, hardware).evidence() for setting in settings]
+    if found := [each for each in tried if isinstance(each, Evidence)]:
+        chosen = max(found, key=lambda evidence: len(evidence.seeds))
+        others = [each.setting.device for each in found if each.rows and each.setting.device != chosen.setting.device]
+        return replace(chosen, set_apart=others[0] if others else None)
+    nothing = Missing(UNPLANNED, f"no {'reduced' if reduced else 'full'} profile in this suite")
+    return _telling(each for each in tried if isinstance(each, Missing)) or nothing
+
+
+def planned_cases(ledger: Ledger, text: str, constants: Mapping[str, float]) -> tuple[str, list[Case]] | None:
+    """The first full profile that plans a case for every quantity of an expression, and those it plans."""
+    asked = [ledger.suite.quantities[name] for name in expressions.names(text) if name not in constants]
+    for setting in ledger.settings:
+        found = [setting.select(quantity) for quantity in asked]
+        if not setting.reduced and found and all(found):
+            return setting.profile, [case for cases in found for case in cases if case.name not in setting.added]
+    return None
+
+
+def is_clocked(metric: str | None) -> bool:
+    """Whether a metric depends on the machine."""
+    return metric is not None and "device_name" in conditions(metric)
+
+
+def is_learned(metric: str | None) -> bool:
+    """Whether a metric depends on training and test data."""
+    return metric is not None and "dataset_sha256" in conditions(metric)
+
+
+@dataclass(frozen=True)
+class _Search:
+    """One expression in one setting. The first `Missing` that a step returns ends the search."""
+
+    ledger: Ledger
+    setting: Setting
+    text: str
+    asked: Mapping[str, Quantity]
+    constants: Mapping[str, float]
+    hardware: str | None
+
+    def evidence(self) -> Evidence | Missing:
+        cases: dict[str, dict[int | None, Case]] = {}
+        for name, quantity in self.asked.items():
+            by_seed = _by_seed(name, self.setting.select(quantity), self.setting.profile)
+            if isinstance(by_seed, Missing):
+                return by_seed
+            cases[name] = by_seed
+        drawn: dict[int | None, dict[str, list[Row]]] = {}
+        lacking: list[Missing] = []
+        seeds: list[int | None] = [*sorted({seed for found in cases.values() for seed in found if seed is not None})]
+        for seed in seeds or [None]:
+            draw = self._draw({name: found.get(seed) or found.get(None) for name, found in cases.items()}, seed)
+            if isinstance(draw, Missing):
+                lacking.append(draw)
+            else:
+                drawn[seed] = draw
+        if not drawn:
+            return _telling(lacking) or Missing(NEVER, "never run")
+        if clash := self._clash(drawn.values(), {name: next(iter(found.values())) for name, found in cases.items()}):
+            return Missing(CLASH, f"not comparable: {clash}")
+        found = self._evaluated(drawn)
+        if isinstance(found, Missing):
+            return found
+        every_case = tuple(case for by_seed in cases.values() for case in by_seed.values())
+        return replace(found, cases=every_case, lacking=_telling(lacking))
+
+    def _draw(self, cases: Mapping[str, Case | None], seed: int | None) -> dict[str, list[Row]] | Missing:
+        """The rows of every quantity for one seed: clocks from one run together, all else from its newest run."""
+        runs = {}
+        for name, case in cases.items():
+            found = self._runs(name, case) if case else Missing(UNPLANNED, f"seed {seed} is not planned for {name}")
+            if isinstance(found, Missing):
+                return found
+            runs[name] = found
+        clocked = [name for name in runs if is_clocked(self.asked[name].metric)]
+        shared = [run for run in (runs[clocked[0]] if clocked else ()) if all(run in runs[name] for name in clocked)]
+        if clocked and not shared:
+            return Missing(CLASH, _apart({name: next(iter(runs[name].values()))[0] for name in clocked}))
+        return {name: found[shared[0] if name in clocked else next(iter(found))] for name, found in runs.items()}
+
+    def _runs(self, name: str, case: Case) -> dict[str, list[Row]] | Missing:
+        """The runs that may speak for a quantity, the newest first."""
+        quantity, case_id = self.asked[name], self.setting.ids[case.name]
+        found = self.ledger.usable.get((case_id, str(quantity.metric), quantity.part), {})
+        here = {run: rows for run, rows in found.items() if self._counts(rows[0])}
+        whole = {run: rows for run, rows in here.items() if not cut_short(case, quantity, rows)}
+        if whole:
+            return whole
+        if found and not here:
+            return Missing(CLASH, self._elsewhere(next(iter(found.values()))))
+        return self._why_not(quantity, case, case_id, next(iter(here.values()), []))
+
+    def _counts(self, row: Row) -> bool:
+        pattern = self.hardware
+        return pattern is None or not is_clocked(row.metric) or fnmatch(row.device_name.lower(), pattern.lower())
+
+    def _elsewhere(self, rows: list[Row]) -> str:
+        finite = [row.value for row in rows if row.value is not None and math.isfinite(row.value)]
+        shown = f" ({expressions.number(stats.median(finite))} {METRICS[rows[0].metric].unit})" if finite else ""
+        return f"published for {self.hardware}, measured on {rows[0].device_name}{shown}: not comparable"
+
+    def _why_not(self, quantity: Quantity, case: Case, case_id: str, partial: list[Row]) -> Missing:
+        metric, model = str(quantity.metric), self.ledger.suite.models[case.model].label
+        what = f"{unseeded(case)}" + ("" if case.seed is None else f" (seed {case.seed})")
+        refused = self.ledger.refused.get(case_id, [])
+        about = [row for row in refused if row.metric == metric] or refused
+        bad = next((row for row in about if row.status != "ok"), None)
+        if bad and (not partial or bad.started_at >= partial[0].started_at):
+            return Missing(NOT_OK, f"{_STATUS.get(bad.status, bad.status)} ({what}): {bad.reason}")
+        if partial:
+            return Missing(NOT_OK, f"{cut_short(case, quantity, partial)} ({what}, run {partial[0].run_id})")
+        if old := next((row for row in about if row.metric == metric), None):
+            now = METRICS[metric].protocol
+            return Missing(OLD_PROTOCOL, f"{metric} was measured by protocol {old.protocol}; the current one is {now}")
+        if case_id in self.ledger.measured:
+            part = f" for part '{quantity.part}'" if quantity.part else ""
+            return Missing(NOT_OK, f"no {metric}{part} came of {what}")
+        if stale := self.ledger.stale.get((case.model, metric)):
+            return Missing(STALE, f"what the suite asks of {model} has changed since run {stale.run_id} measured it")
+        return Missing(NEVER, f"never run: {unseeded(case)}")
+
+    def _clash(self, draws: Iterable[Mapping[str, list[Row]]], cases: Mapping[str, Case]) -> str | None:
+        """The first condition in which rows of one quantity, or of two on the same data, differ."""
+        seen: dict[tuple[str, str | None], Row] = {}
+        for draw in draws:
+            for name, (row, *_) in draw.items():
+                for key in conditions(row.metric):
+                    if key not in _OF_THE_CASE:
+                        one = seen.setdefault((key, cases[name].dataset_key if key in _OF_THE_DATA else name), row)
+                        was, is_now = getattr(one, key), getattr(row, key)
+                        if was != is_now:
+                            return f"{key} is {was} in run {one.run_id}, {is_now} in run {row.run_id}"
+        return None
+
+    def _evaluated(self, drawn: Mapping[int | None, Mapping[str, list[Row]]]) -> Evidence | Missing:
+        samples: list[Sample] = []
+        troubles: list[str] = []
+        inputs: dict[str, Any] = {}
+        for seed, draw in drawn.items():
+            run_id = next((rows[0].run_id for rows in draw.values()), None)
+            if trouble := [words for name, rows in draw.items() for words in not_finite(self.asked[name], rows)]:
+                troubles += trouble
+                samples.append(Sample(math.nan, seed, None, run_id))
+                continue
+            values = {name: value_of(self.asked[name], rows) for name, rows in draw.items()}
+            try:
+                found = self._per_repeat(values)
+            except UsageError as error:
+                return Missing(CLASH, str(error))
+            if len(drawn) > 1:  # one sample per seed, whatever was repeated within it
+                found = [(None, stats.median([value for _, value in found]))]
+            inputs = inputs or {name: middle(value) for name, value in values.items()}
+            samples += [Sample(value, seed, repeat, run_id) for repeat, value in found]
+        rows = {name: [draw[name][0] for draw in drawn.values()] for name in self.asked}
+        seeds = tuple(seed for seed in drawn if seed is not None)
+        troubled = "; ".join(troubles) or None
+        return Evidence(self.setting, self._by(samples), tuple(samples), inputs, rows, (), seeds, None, troubled)
+
+    def _per_repeat(self, values: Mapping[str, Any]) -> list[tuple[int | None, float]]:
+        """The expression for every repeat that all blocks share; once where nothing was repeated."""
+        blocks = [value for value in values.values() if isinstance(value, dict)]
+        if not blocks:
+            result = expressions.evaluate(self.text, {**self.constants, **values})
+            if not isinstance(result, tuple):
+                return [(None, result)]
+            if not self.asked or not all(is_clocked(quantity.metric) for quantity in self.asked.values()):
+                raise UsageError(f"'{self.text}' is a curve of {len(result)} epochs: reduce it with max, min or mean")
+            return list(enumerate(result))  # the epochs of a clock repeat the same work
+        found: list[tuple[int | None, float]] = []
+        for repeat in sorted(set.intersection(*(set(block) for block in blocks))):
+            now = {name: value[repeat] if isinstance(value, dict) else value for name, value in values.items()}
+            result = expressions.evaluate(self.text, {**self.constants, **now})
+            if isinstance(result, tuple):
+                raise UsageError(f"'{self.text}' is a curve in every block: reduce it with max, min or mean")
+            found.append((repeat, result))
+        if not found:
+            raise UsageError(f"'{self.text}': no block was repeated for all of its quantities")
+        return found
+
+    def _by(self, samples: list[Sample]) -> By:
+        metrics = [quantity.metric for quantity in self.asked.values()]
+        if any(sample.repeat is not None for sample in samples):
+            return "repeat"
+        if any(sample.seed is not None for sample in samples) or any(is_learned(metric) for metric in metrics):
+            return "seed"
+        # Peak bytes are counted by the allocator; a single reading of a clock stays a reading.
+        timed = any(is_clocked(metric) and METRICS[str(metric)].unit != "bytes" for metric in metrics)
+        return "repeat" if timed else "exact"
+
+
+def _telling(missing: Iterable[Missing]) -> Missing | None:
+    return min(missing, key=lambda each: each.rank, default=None)
+
+
+def _by_seed(name: str, cases: list[Case], profile: str) -> dict[int | None, Case] | Missing:
+    """The cases of a quantity by seed; they must differ in nothing else."""
+    found: dict[int | None, Case] = {}
+    for case in cases:
+        other = found.setdefault(case.seed, case)
+        if other is not case:
+            return Missing(CLASH, f"{name} selects different cases, {other.name} and {case.name}: not comparable")
+    return found or Missing(UNPLANNED, f"profile {profile} plans nothing that would measure {name}")
+
+
+def _apart(first: Mapping[str, Row]) -> str:
+    """Why clocks that share no run are not comparable: the first key in which their newest rows differ."""
+    (one, row), *others = first.items()
+    for key in ("device_name", "threads", "run_id"):
+        for other, against in others:
+            if getattr(row, key) != getattr(against, key):
+                return f"not comparable: {key} is {getattr(row, key)} for {one}, {getattr(against, key)} for {other}"
+    return "not comparable: measured in different runs"

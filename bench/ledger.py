@@ -1,0 +1,194 @@
+"""The rows of a store by what they measure, beside the cases that a suite plans, and what a quantity is in one run.
+
+Combines no quantities and judges nothing; a row of a case that is no longer planned serves only to say so.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import pandas
+
+from bench import stats
+from bench.metrics import METRICS
+from bench.plan import Case, plan, selected_by
+from bench.spec import Quantity, Suite
+
+# What a quantity is in one run: a number, a curve over epochs, or the blocks of a clock by repeat.
+Value = float | tuple[float, ...] | dict[int, float]
+
+
+class Row(NamedTuple):
+    """The columns of a `Measurement` that a verdict looks at; what was null in the store is None."""
+
+    run_id: str
+    case_id: str
+    suite: str
+    profile: str
+    started_at: str
+    model: str
+    dataset_sha256: str | None
+    n_train: int | None
+    n_test: int | None
+    seed: int | None
+    epoch: int | None
+    device: str
+    device_name: str
+    precision: str
+    threads: int
+    metric: str
+    part: str | None
+    protocol: int
+    repeat: int | None
+    value: float | None
+    status: str
+    reason: str | None
+    deviations: str | None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One profile on one device: the cases a suite plans there by model, and their ids by name.
+
+    `added` names the cases that only another seed sets apart from a planned one: seeds that somebody ran on top.
+    """
+
+    profile: str
+    device: str
+    reduced: bool
+    cases: Mapping[str, list[Case]]
+    ids: Mapping[str, str]
+    added: frozenset[str]
+
+    def select(self, quantity: Quantity) -> list[Case]:
+        """The cases that a quantity selects here."""
+        if quantity.model is not None:
+            return selected_by(quantity, self.cases.get(quantity.model, []))
+        return selected_by(quantity, [case for cases in self.cases.values() for case in cases])
+
+
+class Ledger:
+    """Rows by case, metric and part.
+
+    `settings` are all profiles on all devices that have rows, in the suite's order, CUDA before CPU.
+    `usable` maps (case, metric, part) to its runs, the newest first; `refused` maps a case to its other rows, newest
+    first; `stale` maps (model, metric) to the newest row of a case that is no longer planned.
+    """
+
+    def __init__(self, suite: Suite, suite_sha256: str, frame: pandas.DataFrame):
+        present = {"cpu", *frame["device"].dropna()}
+        seeds = sorted({int(seed) for seed in frame["seed"].dropna()})
+        self.suite = suite
+        self.settings = [
+            _setting(suite, suite_sha256, profile, device, seeds)
+            for profile in suite.profiles
+            for device in ("cuda", "cpu")
+            if device in present
+        ]
+        self.usable: dict[tuple[str, str, str | None], dict[str, list[Row]]] = defaultdict(dict)
+        self.refused: dict[str, list[Row]] = defaultdict(list)
+        self.stale: dict[tuple[str, str], Row] = {}
+        self.measured: set[str] = set()  # cases with any usable row
+        self._fill(frame)
+
+    def _fill(self, frame: pandas.DataFrame) -> None:
+        planned = {case_id for setting in self.settings for case_id in setting.ids.values()}
+        kept = frame[frame["case_id"].isin(planned) | (frame["suite"] == self.suite.id)]
+        for row in sorted(_rows(kept), key=lambda row: (row.started_at, row.run_id), reverse=True):
+            if row.case_id not in planned:
+                self.stale.setdefault((row.model, row.metric), row)
+            elif _usable(row):
+                self.usable[row.case_id, row.metric, row.part].setdefault(row.run_id, []).append(row)
+                self.measured.add(row.case_id)
+            else:
+                self.refused[row.case_id].append(row)
+
+
+def _usable(row: Row) -> bool:
+    """A value by the current protocol, or an epoch whose value was not finite: a gap in a curve must show."""
+    current = row.metric in METRICS and row.protocol == METRICS[row.metric].protocol
+    return current and (row.status == "ok" or (row.status == "failed" and row.epoch is not None))
+
+
+def _rows(frame: pandas.DataFrame) -> Iterator[Row]:
+    """The rows as tuples of plain values: NaN, NA and NaT all become None."""
+    columns = [frame[name].astype(object).where(frame[name].notna(), None) for name in Row._fields]
+    return map(Row._make, zip(*columns, strict=True))
+
+
+def _setting(suite: Suite, suite_sha256: str, profile: str, device: str, seeds: list[int]) -> Setting:
+    """The planned cases, and the same under every other seed that was ever run: more seeds are more evidence."""
+    planned = plan(suite, suite_sha256, profile, device)
+    named = {case.name: case for case in planned}
+    for case in planned:
+        for seed in seeds if case.seed is not None else []:
+            name = f"{unseeded(case)}/seed{seed}"
+            named.setdefault(name, replace(case, seed=seed, name=name))
+    cases: dict[str, list[Case]] = {}
+    for case in named.values():
+        cases.setdefault(case.model, []).append(case)
+    ids = {name: case.id for name, case in named.items()}
+    added = frozenset(ids) - {case.name for case in planned}
+    return Setting(profile, device, suite.profiles[profile].reduced, cases, ids, added)
+
+
+def unseeded(case: Case) -> str:
+    """The case's name without its seed."""
+    return case.name if case.seed is None else case.name.rpartition("/")[0]
+
+
+def cut_short(case: Case, quantity: Quantity, rows: list[Row]) -> str | None:
+    """What is missing of the epochs that a quantity needs: of a slice its own, else all the recipe asks for."""
+    epochs = {row.epoch for row in rows if row.epoch is not None}
+    last = quantity.at[1] if isinstance(quantity.at, list) else (case.recipe or {}).get("epochs")
+    if not epochs or last is None:
+        return None
+    first = quantity.at[0] if isinstance(quantity.at, list) else last if quantity.at == "last" else 1
+    gone = set(range(first, last + 1)) - epochs
+    if last in gone:
+        return f"stopped after epoch {max(epochs):.0f} of {last}"
+    return f"epoch {min(gone)} of {last} is not there" if gone else None
+
+
+def _chosen(quantity: Quantity, rows: list[Row]) -> list[Row]:
+    """The rows that `at` selects, in the order of their epochs; all of them when they have none."""
+    by_epoch = {row.epoch: row for row in rows if row.epoch is not None}
+    if not by_epoch:
+        return rows
+    ordered = [by_epoch[epoch] for epoch in sorted(by_epoch)]
+    if quantity.at == "last":
+        return ordered[-1:]
+    if isinstance(quantity.at, list):
+        return [row for row in ordered if row.epoch is not None and quantity.at[0] <= row.epoch <= quantity.at[1]]
+    return ordered
+
+
+def value_of(quantity: Quantity, rows: list[Row]) -> Value:
+    """What a quantity is in one run: a number, a curve over epochs, or the blocks of a clock by repeat."""
+    chosen = _chosen(quantity, rows)
+    values = tuple(float(row.value) for row in chosen if row.value is not None)
+    if chosen[0].epoch is not None and quantity.at == "best":
+        return min(values) if METRICS[chosen[0].metric].better == "lower" else max(values)
+    if chosen[0].epoch is not None and quantity.at != "last":
+        return values
+    if chosen[0].repeat is not None:
+        return {row.repeat: float(row.value) for row in chosen if row.repeat is not None and row.value is not None}
+    return values[-1]
+
+
+def middle(value: Value) -> float | tuple[float, ...]:
+    """The value with blocks replaced by their median."""
+    return stats.median(list(value.values())) if isinstance(value, dict) else value
+
+
+def not_finite(quantity: Quantity, rows: list[Row]) -> list[str]:
+    """The first chosen value that is NaN or infinite, in words; it is never averaged away."""
+    for row in _chosen(quantity, rows):
+        if row.value is None or not math.isfinite(row.value):
+            at = "" if row.epoch is None else f" at epoch {row.epoch:.0f}"
+            seed = "" if row.seed is None else f" (seed {row.seed:.0f})"
+            why = f": {row.reason}" if row.reason else ""
+            return [f"{row.metric} of {row.model} is {'NaN' if row.value is None else row.value}{at}{seed}{why}"]
+    return []
