@@ -48,9 +48,7 @@ class Band:
     @classmethod
     def around(cls, published: float, tolerance: float, unit: str | None) -> "Band":
         """`published` ± `tolerance`."""
-        width = notation.difference_unit(unit)
-        half = amount(tolerance, width, signed=False) if width == "points" else printed(tolerance, width)
-        allowed = f" (± {half})" if tolerance else ""
+        allowed = f" (± {_width(tolerance, unit)})" if tolerance else ""
         return cls(published - tolerance, published + tolerance, f"the published {printed(published, unit)}{allowed}")
 
     def place(self, low: float, high: float) -> Place:
@@ -64,7 +62,7 @@ class Band:
 
     def says(self, place: Place) -> str:
         """The place in words, as it follows a measured value."""
-        within = self.words if self.strict else f"within {self.words}"
+        within = self.words if self.strict else "as published" if self.low == self.high else f"within {self.words}"
         if place == "across":
             return f"which leaves open whether it is {within}"
         outside = f"not {self.words}" if self.strict else f"{place} {self.words}"
@@ -131,16 +129,14 @@ def against(published: float, point: float, unit: str | None, better: Better) ->
 
 def calculation(text: str, values: Mapping[str, float | tuple[float, ...]], result: float, unit: str | None) -> str:
     """An expression, the same in numbers, and what they give: `H2 − H1 = 82.27 − 76.71 = 5.56 points`."""
-    steps = [
-        text.replace("**", "^").replace("*", "×"),
-        expressions.written_out(text, values),
-        amount(result, unit, signed=False),
-    ]
+    steps = [text.replace("**", "^").replace("*", "×"), amount(result, unit, signed=False)]
+    if text not in values:  # of one name alone, the result is the value
+        steps.insert(1, expressions.written_out(text, values))
     return minus(" = ".join(dict.fromkeys(steps)))
 
 
 def minus(text: str) -> str:
-    """The text with a minus sign for every hyphen between spaces or before a digit, but not in 1e-05."""
+    """The text with a minus sign for every hyphen, but for that of 1e-05."""
     return text.replace("e-", "e\0").replace("-", notation.MINUS).replace("e\0", "e-")
 
 
@@ -153,6 +149,13 @@ def sentence(text: str) -> str:
 def plural(count: float, word: str) -> str:
     """`1 seed`, `2,000 test images`."""
     return f"{count:,.0f} {word}{'' if count == 1 else 's'}"
+
+
+def _width(tolerance: float, unit: str | None) -> str:
+    width = notation.difference_unit(unit)
+    digits = expressions.number(tolerance)
+    whole_points = width == "points" and float(tolerance).is_integer()
+    return _with_unit(f"{digits}.0" if whole_points else digits, notation.scale(width).unit)
 
 
 def _with_unit(number: str, unit: str) -> str:

@@ -6,6 +6,7 @@ Judges nothing and never mixes what may not be compared; where no sample can be 
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from enum import IntEnum
 from fnmatch import fnmatch
 from typing import Any, Literal
 
@@ -34,15 +35,23 @@ class Sample:
     run_id: str | None = None
 
 
+class Why(IntEnum):
+    """Kinds of reasons; of several, the lowest says most."""
+
+    CLASH = 0  # there are values, which may not be compared
+    NOT_OK = 1  # it was run and gave no value
+    OLD_PROTOCOL = 2
+    STALE = 3  # measured when the suite still said something else
+    NEVER = 4
+    UNPLANNED = 5
+
+
 @dataclass(frozen=True)
 class Missing:
-    """Why there is no sample. Of several reasons the one with the lowest rank says most."""
+    """Why there is no sample."""
 
-    rank: int
+    why: Why
     reason: str
-
-
-CLASH, NOT_OK, OLD_PROTOCOL, STALE, NEVER, UNPLANNED = range(6)
 
 
 @dataclass(frozen=True)
@@ -84,7 +93,7 @@ def collect(
         chosen = max(found, key=lambda evidence: len(evidence.seeds))
         others = [each.setting.device for each in found if each.rows and each.setting.device != chosen.setting.device]
         return replace(chosen, set_apart=others[0] if others else None)
-    nothing = Missing(UNPLANNED, f"no {'reduced' if reduced else 'full'} profile in this suite")
+    nothing = Missing(Why.UNPLANNED, f"no {'reduced' if reduced else 'full'} profile in this suite")
     return _telling(each for each in tried if isinstance(each, Missing)) or nothing
 
 
@@ -136,9 +145,9 @@ class _Search:
             else:
                 drawn[seed] = draw
         if not drawn:
-            return _telling(lacking) or Missing(NEVER, "never run")
+            return _telling(lacking) or Missing(Why.NEVER, "never run")
         if clash := self._clash(drawn.values(), {name: next(iter(found.values())) for name, found in cases.items()}):
-            return Missing(CLASH, f"not comparable: {clash}")
+            return Missing(Why.CLASH, f"not comparable: {clash}")
         found = self._evaluated(drawn)
         if isinstance(found, Missing):
             return found
@@ -149,14 +158,14 @@ class _Search:
         """The rows of every quantity for one seed: clocks from one run together, all else from its newest run."""
         runs = {}
         for name, case in cases.items():
-            found = self._runs(name, case) if case else Missing(UNPLANNED, f"seed {seed} is not planned for {name}")
+            found = self._runs(name, case) if case else Missing(Why.UNPLANNED, f"seed {seed} is not planned for {name}")
             if isinstance(found, Missing):
                 return found
             runs[name] = found
         clocked = [name for name in runs if is_clocked(self.asked[name].metric)]
         shared = [run for run in (runs[clocked[0]] if clocked else ()) if all(run in runs[name] for name in clocked)]
         if clocked and not shared:
-            return Missing(CLASH, _apart({name: next(iter(runs[name].values()))[0] for name in clocked}))
+            return Missing(Why.CLASH, _apart({name: next(iter(runs[name].values()))[0] for name in clocked}))
         return {name: found[shared[0] if name in clocked else next(iter(found))] for name, found in runs.items()}
 
     def _runs(self, name: str, case: Case) -> dict[str, list[Row]] | Missing:
@@ -168,7 +177,7 @@ class _Search:
         if whole:
             return whole
         if found and not here:
-            return Missing(CLASH, self._elsewhere(next(iter(found.values()))))
+            return Missing(Why.CLASH, self._elsewhere(next(iter(found.values()))))
         return self._why_not(quantity, case, case_id, next(iter(here.values()), []))
 
     def _counts(self, row: Row) -> bool:
@@ -187,18 +196,22 @@ class _Search:
         about = [row for row in refused if row.metric == metric] or refused
         bad = next((row for row in about if row.status != "ok"), None)
         if bad and (not partial or bad.started_at >= partial[0].started_at):
-            return Missing(NOT_OK, f"{_STATUS.get(bad.status, bad.status)} ({what}): {bad.reason}")
+            return Missing(Why.NOT_OK, f"{_STATUS.get(bad.status, bad.status)} ({what}): {bad.reason}")
         if partial:
-            return Missing(NOT_OK, f"{cut_short(case, quantity, partial)} ({what}, run {partial[0].run_id})")
+            return Missing(Why.NOT_OK, f"{cut_short(case, quantity, partial)} ({what}, run {partial[0].run_id})")
         if old := next((row for row in about if row.metric == metric), None):
             now = METRICS[metric].protocol
-            return Missing(OLD_PROTOCOL, f"{metric} was measured by protocol {old.protocol}; the current one is {now}")
+            return Missing(
+                Why.OLD_PROTOCOL, f"{metric} was measured by protocol {old.protocol}; the current one is {now}"
+            )
         if case_id in self.ledger.measured:
             part = f" for part '{quantity.part}'" if quantity.part else ""
-            return Missing(NOT_OK, f"no {metric}{part} came of {what}")
+            return Missing(Why.NOT_OK, f"no {metric}{part} came of {what}")
         if stale := self.ledger.stale.get((case.model, metric)):
-            return Missing(STALE, f"what the suite asks of {model} has changed since run {stale.run_id} measured it")
-        return Missing(NEVER, f"never run: {unseeded(case)}")
+            return Missing(
+                Why.STALE, f"what the suite asks of {model} has changed since run {stale.run_id} measured it"
+            )
+        return Missing(Why.NEVER, f"never run: {unseeded(case)}")
 
     def _clash(self, draws: Iterable[Mapping[str, list[Row]]], cases: Mapping[str, Case]) -> str | None:
         """The first condition in which rows of one quantity, or of two on the same data, differ."""
@@ -227,7 +240,7 @@ class _Search:
             try:
                 found = self._per_repeat(values)
             except UsageError as error:
-                return Missing(CLASH, str(error))
+                return Missing(Why.CLASH, str(error))
             if len(drawn) > 1:  # one sample per seed, whatever was repeated within it
                 found = [(None, stats.median([value for _, value in found]))]
             inputs = inputs or {name: middle(value) for name, value in values.items()}
@@ -270,7 +283,7 @@ class _Search:
 
 
 def _telling(missing: Iterable[Missing]) -> Missing | None:
-    return min(missing, key=lambda each: each.rank, default=None)
+    return min(missing, key=lambda each: each.why, default=None)
 
 
 def _by_seed(name: str, cases: list[Case], profile: str) -> dict[int | None, Case] | Missing:
@@ -279,8 +292,9 @@ def _by_seed(name: str, cases: list[Case], profile: str) -> dict[int | None, Cas
     for case in cases:
         other = found.setdefault(case.seed, case)
         if other is not case:
-            return Missing(CLASH, f"{name} selects different cases, {other.name} and {case.name}: not comparable")
-    return found or Missing(UNPLANNED, f"profile {profile} plans nothing that would measure {name}")
+            several = f"the suite's quantity {name} fits several cases, {other.name} and {case.name}"
+            return Missing(Why.UNPLANNED, f"{several}: it must name its measure, recipe, image_size or batch_size")
+    return found or Missing(Why.UNPLANNED, f"profile {profile} plans nothing that would measure {name}")
 
 
 def _apart(first: Mapping[str, Row]) -> str:

@@ -90,18 +90,21 @@ class Ledger:
         self.usable: dict[tuple[str, str, str | None], dict[str, list[Row]]] = defaultdict(dict)
         self.refused: dict[str, list[Row]] = defaultdict(list)
         self.stale: dict[tuple[str, str], Row] = {}
-        self.measured: set[str] = set()  # cases with any usable row
+        self.measured: set[str] = set()  # cases with a value of any metric
         self._fill(frame)
 
     def _fill(self, frame: pandas.DataFrame) -> None:
         planned = {case_id for setting in self.settings for case_id in setting.ids.values()}
         kept = frame[frame["case_id"].isin(planned) | (frame["suite"] == self.suite.id)]
-        for row in sorted(_rows(kept), key=lambda row: (row.started_at, row.run_id), reverse=True):
+        self.measured = set(kept.loc[kept["status"] == "ok", "case_id"])
+        # Most rows of a store answer no question of this suite; they are left out before they become tuples.
+        asked = {quantity.metric for quantity in self.suite.quantities.values()}
+        kept = kept[kept["metric"].isin(asked) | (kept["status"] != "ok")]
+        for row in _rows(kept.sort_values(["started_at", "run_id"], ascending=False, kind="stable")):
             if row.case_id not in planned:
                 self.stale.setdefault((row.model, row.metric), row)
             elif _usable(row):
                 self.usable[row.case_id, row.metric, row.part].setdefault(row.run_id, []).append(row)
-                self.measured.add(row.case_id)
             else:
                 self.refused[row.case_id].append(row)
 

@@ -15,7 +15,7 @@ import pandas
 from bench import bands, expressions
 from bench.bands import Band, amount, plural, sentence
 from bench.errors import UsageError
-from bench.evidence import CLASH, NEVER, NOT_OK, STALE, Evidence, Missing, Sample, collect, is_learned, planned_cases
+from bench.evidence import Evidence, Missing, Sample, Why, collect, is_learned, planned_cases
 from bench.ledger import Ledger, unseeded
 from bench.metrics import METRICS
 from bench.spec import Check, Claim, Suite
@@ -185,16 +185,12 @@ class _Court:
         line = bands.calculation(text, self.constants, value, check.unit)
         if check.published is not None:
             band = Band.around(check.published, bands.rounding(check, check.published), check.unit)
-        if band is None or band.place(value, value) == "inside":
-            end = f", which agrees with {band.words}" if band else ""
+        place = band.place(value, value) if band else "inside"
+        end = f", {band.says(place)}" if band else ""
+        if place == "inside":
             return replace(blank, verdict="reproduced", reason=f"{line}{end}.", calculation=(line,))
-        lines = (line, f"{band.words}: does not follow")
-        return replace(
-            blank,
-            verdict="inconsistent",
-            calculation=lines,
-            reason=f"The source contradicts itself: {line}, not {band.words}.",
-        )
+        reason = f"The source contradicts itself: {line}{end}."
+        return replace(blank, verdict="inconsistent", reason=reason, calculation=(f"{line}{end}",))
 
     def _measured(self, check: Check, text: str | None, band: Band | None, blank: CheckVerdict) -> CheckVerdict:
         if check.unavailable or text is None:
@@ -204,9 +200,9 @@ class _Court:
             return self._judged(check, text, band, found, blank)
         hint = self._indication(check, text, band)
         reason = found.reason
-        if hint and found.rank in (STALE, NEVER):
+        if hint and found.why in (Why.STALE, Why.NEVER):
             reason = f"only the {hint[0]} profile has been run, and its rows decide no claim"
-        command = self._command(check, text, again=found.rank == CLASH)
+        command = None if found.why == Why.UNPLANNED else self._command(check, text, again=found.why == Why.CLASH)
         return replace(blank, reason=sentence(reason), indication=hint and hint[1], command=command)
 
     def _judged(
@@ -232,7 +228,7 @@ class _Court:
             values = {**self.constants, **evidence.inputs}
             known = replace(known, calculation=(bands.calculation(text, values, interval.point, check.unit),))
         word, side, reason = _decided(check, band, interval, evidence, needed)
-        if evidence.lacking and evidence.lacking.rank <= NOT_OK:
+        if evidence.lacking and evidence.lacking.why <= Why.NOT_OK:
             reason += f" {sentence(evidence.lacking.reason)}"
         return replace(known, verdict=word, side=side, reason=reason)
 
@@ -301,8 +297,7 @@ def _decided(
     place = band.place(interval.low, interval.high)
     reason = f"Measured {shown}, {band.says(place)}"
     if place == "inside":
-        exactly = evidence.by == "exact" and interval.point == check.published
-        return "reproduced", None, f"Counted {shown}, as published." if exactly else f"{reason}."
+        return "reproduced", None, f"{reason}."
     if place == "across":
         return "inconclusive", None, f"{reason}."
     if check.published is not None:
