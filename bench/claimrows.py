@@ -1,0 +1,149 @@
+"""A verdict becomes a row of the claim table, and what the row shows when it is opened.
+
+Judges nothing; a number is written here, never made.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+from bench import notation
+from bench.evidence import Sample
+from bench.forest import place
+from bench.page import Amount, CheckRow, ClaimRow, Link
+from bench.spec import Source, Suite
+from bench.verdicts import WORDS, CheckVerdict, Verdict
+
+_SAMPLES_SHOWN = 40
+
+
+def claim_rows(
+    suite: Suite, verdicts: Sequence[Verdict], anchors: Mapping[tuple[str, str], str]
+) -> tuple[ClaimRow, ...]:
+    """The rows of one suite's claim table; claims about the same thing stand together."""
+    return tuple(_claim(suite, verdict, anchors) for verdict in _together(verdicts))
+
+
+def _together(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """Every claim in the suite's order, followed by those it is compared with."""
+    by_id = {verdict.claim: verdict for verdict in verdicts}
+    ordered: dict[str, Verdict] = {}
+    for verdict in verdicts:
+        for claim in (verdict.claim, *verdict.compare):
+            if claim in by_id:
+                ordered.setdefault(claim, by_id[claim])
+    return list(ordered.values())
+
+
+def _claim(suite: Suite, verdict: Verdict, anchors: Mapping[tuple[str, str], str]) -> ClaimRow:
+    source = suite.sources[verdict.source]
+    return ClaimRow(
+        anchor=anchors[verdict.suite, verdict.claim],
+        claim=verdict.claim,
+        says=verdict.says,
+        word=verdict.verdict,
+        rank=WORDS.index(verdict.verdict),
+        far=_far(verdict),
+        source=source.title,
+        kind=source.kind,
+        byline=_byline(source),
+        url=source.url if source.url and source.url.startswith(("https://", "http://")) else None,
+        source_note=source.note,
+        where=verdict.where,
+        quote=verdict.quote,
+        note=verdict.note,
+        checks=tuple(_check(check) for check in verdict.checks),
+        compare=tuple(Link(other, anchors.get((verdict.suite, other))) for other in verdict.compare),
+    )
+
+
+def _far(verdict: Verdict) -> float:
+    """How many tolerances the farthest check is off; one below zero where nothing can be said, so that it sorts last."""
+    places = [place(check) for check in verdict.checks]
+    return round(min(max((abs(at.x) for at in places if at), default=-1.0), 1e9), 4)
+
+
+def _byline(source: Source) -> str:
+    return ", ".join(str(part) for part in (source.authors, source.year) if part)
+
+
+def _check(check: CheckVerdict) -> CheckRow:
+    difference = check.difference
+    return CheckRow(
+        says=check.says,
+        word=check.verdict,
+        published=None if check.published is None else Amount(*notation.published(check.published, check.unit)),
+        measured=_measured(check),
+        interval=_interval(check),
+        difference=None if difference is None else _signed(difference, check),
+        reason=check.reason,
+        details=tuple(_details(check)),
+        calculation=check.calculation,
+        samples=tuple(_sample(sample) for sample in check.samples[:_SAMPLES_SHOWN]),
+        samples_left_out=max(0, len(check.samples) - _SAMPLES_SHOWN),
+        command=check.command,
+    )
+
+
+def _scale(check: CheckVerdict) -> notation.Scale:
+    """One scale for the published value, the measured one and its interval."""
+    values = [check.measured.point] if check.measured else []
+    return notation.scale(check.unit, *values, *([check.published] if check.published is not None else []))
+
+
+def _measured(check: CheckVerdict) -> Amount | None:
+    if check.measured is None:
+        return None
+    scale = _scale(check)
+    return Amount(scale.text(check.measured.point), scale.unit)
+
+
+def _interval(check: CheckVerdict) -> str | None:
+    """The interval in the unit of the measured value; nothing for an exact count."""
+    interval = check.measured
+    if interval is None or interval.low == interval.high:
+        return None
+    if not interval.bounded:
+        return f"no interval from {interval.n}"
+    scale = _scale(check)
+    return f"{scale.text(interval.low)} to {scale.text(interval.high)}"
+
+
+def _signed(difference: float, check: CheckVerdict) -> Amount:
+    unit = notation.difference_unit(check.unit)
+    scale = notation.scale(unit, difference) if unit not in ("s", "bytes") else _scale(check)
+    return Amount(scale.signed(difference), scale.unit)
+
+
+def _details(check: CheckVerdict) -> Iterator[tuple[str, str]]:
+    if band := _band(check):
+        yield "Claimed band", band
+    if check.tolerance_why:
+        yield "Why this tolerance", check.tolerance_why
+    if check.measured is not None and check.measured.low != check.measured.high:
+        yield "Interval", f"{check.measured.method}, n = {check.measured.n}"
+    if check.resolution is not None:
+        yield "Test set resolves", f"±{check.resolution:.2f} points at 95 %"
+    if check.indication:
+        yield "Hint of a reduced run", check.indication
+    if check.conditions:
+        yield "Protocol", " · ".join(f"{key} {value}" for key, value in check.conditions.items())
+    if check.deviations:
+        yield "Deviations from the recipe", check.deviations
+
+
+def _band(check: CheckVerdict) -> str | None:
+    ends = [end for end in (check.low, check.high) if end is not None and math.isfinite(end)]
+    if not ends:
+        return None
+    scale = notation.scale(check.unit, *ends)
+    if len(ends) == 2 and ends[0] != ends[1]:
+        return f"{scale.text(ends[0])} to {scale.text(ends[1])} {scale.unit}".rstrip()
+    word = "exactly" if len(ends) == 2 else "above" if check.low is not None else "below"
+    return f"{word} {scale.text(ends[0])} {scale.unit}".rstrip()
+
+
+def _sample(sample: Sample) -> tuple[str, ...]:
+    """Seed, repeat, value and run; a raw value keeps the digits it was stored with, up to ten."""
+    value = f"{sample.value:,.10g}".replace("-", notation.MINUS)
+    seed, repeat = ("" if each is None else str(each) for each in (sample.seed, sample.repeat))
+    return seed, repeat, value, sample.run_id or ""

@@ -1,0 +1,301 @@
+"""How a figure leaves matplotlib: one palette for light and dark, text as text, the same bytes for the same data.
+
+Draws no data and knows no metric; what stands in a figure is decided in `charts.py` and `forest.py`.
+"""
+
+import io
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from typing import ParamSpec, TypeVar
+from xml.etree import ElementTree
+
+import matplotlib as mpl
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+
+SVG = "http://www.w3.org/2000/svg"
+_HREF = "{http://www.w3.org/1999/xlink}href"
+
+# role -> (on white, on dark). Figures are drawn in the first; each hex code stands for its role when the page's
+# variables are put in its place, so no two roles may share one.
+COLOURS: dict[str, tuple[str, str]] = {
+    "ink": ("#1b1d21", "#e9eaec"),
+    "muted": ("#5b616b", "#a3a9b3"),
+    "line": ("#d4d7dc", "#3a3f47"),
+    "surface": ("#ffffff", "#15171b"),
+    "panel": ("#f5f6f8", "#1d2025"),
+    "band": ("#dcefe8", "#1d3a33"),
+    "published": ("#7a808a", "#8f96a1"),
+    "link": ("#0b5cad", "#7cb8f2"),
+}
+# Okabe and Ito's palette, the lighter ones a shade deeper on white and the darker ones lifted on dark, so that a mark
+# has 3 to 1 against the page.
+SERIES: dict[str, tuple[str, str]] = {
+    "blue": ("#0072b2", "#4aa8e0"),
+    "orange": ("#c27f00", "#e69f00"),
+    "green": ("#009e73", "#2fc79b"),
+    "purple": ("#c26598", "#dd93bb"),
+    "vermillion": ("#d55e00", "#f0803c"),
+    "sky": ("#3a93c9", "#7cc8f4"),
+    "olive": ("#8c8200", "#d9cc3c"),
+    "slate": ("#4d5563", "#b9c0cc"),
+}
+VERDICT_COLOURS: dict[str, tuple[str, str]] = {
+    "reproduced": ("#00996f", "#34cda1"),
+    "contradicted": ("#d45d01", "#f28542"),
+    "inconclusive": ("#c18001", "#e8a512"),
+    "inconsistent": ("#b8588d", "#e09cc2"),
+    "not measured": ("#7b818b", "#8e95a0"),
+    "answered": ("#0173b3", "#4ba9e1"),
+}
+# verdict -> (matplotlib's marker, path on a 16 by 16 grid, character): a shape of its own before any colour.
+SHAPES: dict[str, tuple[str, str, str]] = {
+    "reproduced": ("o", "M8 2a6 6 0 1 0 0 12a6 6 0 0 0 0-12z", "●"),
+    "contradicted": ("X", "M2.5 5.2 5.2 2.5 8 5.3l2.8-2.8 2.7 2.7L10.7 8l2.8 2.8-2.7 2.7L8 10.7l-2.8 2.8-2.7-2.7L5.3 8z", "✖"),
+    "inconclusive": ("D", "M8 1.5 14.5 8 8 14.5 1.5 8z", "◆"),
+    "inconsistent": ("s", "M2.5 2.5h11v11h-11z", "■"),
+    "not measured": ("o", "M8 2a6 6 0 1 0 0 12a6 6 0 0 0 0-12zm0 2a4 4 0 1 1 0 8a4 4 0 0 1 0-8z", "○"),
+    "answered": (">", "M3.5 2 14 8 3.5 14z", "▶"),
+}
+ALL_COLOURS: dict[str, tuple[str, str]] = {
+    **COLOURS,
+    **{f"series-{name}": pair for name, pair in SERIES.items()},
+    **{f"verdict-{name.replace(' ', '-')}": pair for name, pair in VERDICT_COLOURS.items()},
+}
+_VARIABLES = {light: f"var(--{role})" for role, (light, _) in ALL_COLOURS.items()} | {COLOURS["ink"][0]: "currentColor"}
+
+INK, MUTED, LINE, SURFACE, BAND, PUBLISHED = (
+    COLOURS[role][0] for role in ("ink", "muted", "line", "surface", "band", "published")
+)
+
+FONT = 13.0  # px on a figure of WIDTH px; the page never draws it below 11
+SMALL = 12.0
+WIDTH = 960
+LEAST_WIDTH = 880  # px below which a figure scrolls in its box instead of shrinking
+FONT_STACK = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', 'Liberation Sans', Arial, sans-serif"
+
+
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A finished figure: its reading above it, what it shows to somebody who cannot see it, and its data."""
+
+    name: str
+    title: str
+    reading: str
+    alt: str
+    svg: str  # for the page: its variables, no ids but prefixed ones
+    standalone: str  # for a file beside a Markdown page: on white
+    csv: str
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class Absent:
+    """A figure for which there is no data, with the reason and what would get it."""
+
+    name: str
+    title: str
+    reason: str
+    measure: str | None = None  # the suite's key of what has to be measured
+    command: str | None = None
+
+
+def colours_of(keys: Sequence[str]) -> dict[str, str]:
+    """One colour for each model, in the suite's order: the same on the whole page."""
+    palette = [light for light, _ in SERIES.values()]
+    return {key: palette[i % len(palette)] for i, key in enumerate(keys)}
+
+
+def styled(draw: Callable[P, R]) -> Callable[P, R]:
+    """Runs a drawing function in this file's style: matplotlib reads its defaults when an artist is made."""
+
+    @wraps(draw)
+    def in_style(*args: P.args, **kwargs: P.kwargs) -> R:
+        with mpl.rc_context(_style()):
+            return draw(*args, **kwargs)
+
+    return in_style
+
+
+def canvas(height: float, width: float = WIDTH) -> Canvas:
+    """An empty figure of so many px; one px is one unit of the SVG that comes out of it."""
+    return Canvas(figsize=(width / 72, height / 72), dpi=72, facecolor="none")
+
+
+def axes(figure: Canvas, left: float, top: float, width: float, height: float) -> Axes:
+    """Axes at px from the upper left corner, without a frame but for the axis at the bottom."""
+    across, down = figure.get_size_inches() * 72
+    found = figure.add_axes((left / across, 1 - (top + height) / down, width / across, height / down))
+    found.set_facecolor("none")
+    found.tick_params(colors=MUTED, labelsize=SMALL, length=0, pad=6)
+    sns.despine(ax=found, left=True)
+    found.spines["bottom"].set_color(LINE)
+    return found
+
+
+def sheet(height: float, width: float = WIDTH) -> tuple[Canvas, Axes]:
+    """A figure whose coordinates are px from its upper left corner: for figures that are set like a table."""
+    figure = canvas(height, width)
+    found = figure.add_axes((0, 0, 1, 1))
+    found.set_axis_off()
+    found.set_xlim(0, width)
+    found.set_ylim(height, 0)
+    return figure, found
+
+
+def verdict_mark(ax: Axes, x: float, y: float, word: str, size: float = 9) -> None:
+    """The shape and colour of a verdict."""
+    marker, colour = SHAPES[word][0], VERDICT_COLOURS[word][0]
+    hollow = word == "not measured"
+    face = "none" if hollow else colour
+    ax.plot([x], [y], marker, ms=size, mfc=face, mec=colour, mew=1.6 if hollow else 0, clip_on=False, zorder=5)
+
+
+def finish(
+    figure: Canvas,
+    name: str,
+    title: str,
+    reading: str,
+    alt: str,
+    data: pd.DataFrame,
+    note: str | None = None,
+) -> Figure:
+    """The figure as the page and the Markdown want it, with its data as CSV."""
+    raw = _draw(figure, name)
+    themed = _rewritten(raw, name, alt, _VARIABLES)
+    plain = _rewritten(raw, name, alt, {}, standalone=True)
+    return Figure(name, title, reading, alt, themed, plain, data.to_csv(index=False, lineterminator="\n"), note)
+
+
+def _style() -> dict[str, object]:
+    return {
+        **sns.axes_style("white"),
+        "text.parse_math": False,  # names are data: a dollar sign in one is a dollar sign
+        "svg.fonttype": "none",
+        "svg.hashsalt": "bench",
+        "font.family": "DejaVu Sans",  # only for measuring; the page's own font is drawn
+        "font.size": FONT,
+        "text.color": INK,
+        "axes.labelcolor": MUTED,
+        "axes.edgecolor": LINE,
+        "axes.unicode_minus": True,
+        "path.simplify": False,
+    }
+
+
+def _draw(figure: Canvas, name: str) -> str:
+    out = io.StringIO()
+    figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
+    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", out.getvalue())
+
+
+def _rewritten(raw: str, name: str, alt: str, variables: Mapping[str, str], standalone: bool = False) -> str:
+    """Styles become attributes (the page's policy allows no inline style), colours become the page's variables."""
+    tree = ElementTree.fromstring(re.sub(r"<!DOCTYPE[^>]*>", "", raw))
+    for parent in list(tree.iter()):
+        for child in list(parent):
+            if child.tag in (f"{{{SVG}}}metadata", f"{{{SVG}}}style") or _invisible(child):
+                parent.remove(child)
+    wanted = _referenced(tree.iter())
+    for element in tree.iter():
+        _name_again(element, name, wanted)
+        _spread_style(element, variables)
+        _shorten(element)
+    _unwrap(tree)
+    _frame(tree, name, alt, standalone)
+    ElementTree.register_namespace("", SVG)
+    return ElementTree.tostring(tree, encoding="unicode")
+
+
+def _invisible(element: ElementTree.Element) -> bool:
+    """The backgrounds that matplotlib draws without any colour."""
+    return element.tag == f"{{{SVG}}}path" and element.get("style", "").strip() == "fill: none"
+
+
+def _unwrap(parent: ElementTree.Element) -> None:
+    """Groups without attributes, and the white space between elements, only make the page larger."""
+    kept: list[ElementTree.Element] = []
+    for child in parent:
+        _unwrap(child)
+        bare = child.tag in (f"{{{SVG}}}g", f"{{{SVG}}}defs") and not child.attrib
+        kept += list(child) if bare and (child.tag.endswith("g") or not len(child)) else [child]
+        if child.tag != f"{{{SVG}}}text":
+            child.text = None
+        child.tail = None
+    parent[:] = kept
+
+
+def _referenced(elements: Iterable[ElementTree.Element]) -> set[str]:
+    found = set()
+    for element in elements:
+        for value in element.attrib.values():
+            found.update(re.findall(r"url\(#([^)]+)\)", value))
+        found.add(element.get(_HREF, "#").removeprefix("#"))
+    return found
+
+
+def _name_again(element: ElementTree.Element, name: str, wanted: set[str]) -> None:
+    """Ids that something points to get the figure's name in front, so that they are unique on the page; others go."""
+    identity = element.attrib.pop("id", None)
+    if identity in wanted:
+        element.set("id", f"{name}-{identity}")
+    target = element.attrib.pop(_HREF, None)
+    if target is not None:
+        element.set("href", f"#{name}-{target.removeprefix('#')}")
+    for key, value in element.attrib.items():
+        if "url(#" in value:
+            element.set(key, value.replace("url(#", f"url(#{name}-"))
+
+
+def _spread_style(element: ElementTree.Element, variables: Mapping[str, str]) -> None:
+    declared = [part.split(":", 1) for part in element.attrib.pop("style", "").split(";") if ":" in part]
+    for key, value in ((key.strip(), value.strip()) for key, value in declared):
+        if key == "font":
+            size = re.search(r"([\d.]+)px", value)
+            element.set("font-size", size.group(1) if size else f"{FONT:g}")
+            if re.search(r"\b(bold|[5-9]00)\b", value):
+                element.set("font-weight", "600")
+        elif key not in ("font-family", "stroke-linejoin", "stroke-linecap", "stroke-miterlimit"):
+            element.set(key, value)
+    if element.tag == f"{{{SVG}}}text" and "fill" not in element.attrib:
+        element.set("fill", "#000000")
+    for key in ("fill", "stroke"):
+        if (colour := element.get(key)) is not None:
+            element.set(key, variables.get(colour.lower(), colour))
+
+
+def _shorten(element: ElementTree.Element) -> None:
+    """Two decimals are a fiftieth of a px; six only make the page larger."""
+    if element.get("transform", "").startswith("rotate(-0 "):
+        del element.attrib["transform"]
+    for key in ("d", "x", "y", "transform", "width", "height"):
+        if key in element.attrib:
+            element.set(key, re.sub(r"-?\d+\.\d{3,}", lambda m: f"{float(m.group()):.2f}", element.attrib[key]))
+    if element.tag == f"{{{SVG}}}path" and "d" in element.attrib:
+        element.set("d", " ".join(element.attrib["d"].split()))
+
+
+def _frame(tree: ElementTree.Element, name: str, alt: str, standalone: bool) -> None:
+    width, height = (float(size) for size in tree.attrib["viewBox"].split()[2:])
+    for key in ("width", "height", "version"):
+        tree.attrib.pop(key, None)
+    tree.set("stroke-linejoin", "round")
+    tree.set("role", "img")
+    tree.set("aria-label", alt)
+    if standalone:
+        tree.set("width", f"{width:g}")
+        tree.set("height", f"{height:g}")
+        tree.set("font-family", FONT_STACK)
+        paper = ElementTree.Element(f"{{{SVG}}}rect", width="100%", height="100%", fill=SURFACE)
+        tree.insert(0, paper)
+    else:
+        tree.set("class", "drawing")

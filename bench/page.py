@@ -1,0 +1,174 @@
+"""Everything the report shows, as plain records and finished words: what the templates print in their order.
+
+Judges nothing and computes no statistic; rounding a number for the eye is all it does to one.
+"""
+
+from dataclasses import dataclass
+
+from bench.figures import Absent, Figure
+from bench.verdicts import Verdict, Word
+
+TILES: dict[Word, str] = {
+    "reproduced": "the whole interval lies inside the claimed band",
+    "contradicted": "the whole interval lies outside it",
+    "inconclusive": "the interval crosses an edge, or too few seeds",
+    "inconsistent": "the source contradicts itself",
+    "not measured": "no comparable row, with the reason",
+    "answered": "an open question of the source, answered",
+}
+
+
+@dataclass(frozen=True)
+class Amount:
+    """A number as it is written, apart from its unit so that both can be aligned."""
+
+    number: str
+    unit: str
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.unit}".rstrip()
+
+
+@dataclass(frozen=True)
+class Link:
+    """A claim by its id, with the place of its row; no place when the page does not show it."""
+
+    claim: str
+    anchor: str | None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one claim comes to: said, measured, followed."""
+
+    link: Link
+    word: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Tile:
+    """How many claims carry a verdict."""
+
+    word: str
+    count: int
+    meaning: str
+
+
+@dataclass(frozen=True)
+class CheckRow:
+    """One line of the claim table."""
+
+    says: str
+    word: str
+    published: Amount | None
+    measured: Amount | None
+    interval: str | None
+    difference: Amount | None
+    reason: str
+    details: tuple[tuple[str, str], ...]  # term, text
+    calculation: tuple[str, ...]
+    samples: tuple[tuple[str, ...], ...]  # seed, repeat, value, run
+    samples_left_out: int
+    command: str | None
+
+
+@dataclass(frozen=True)
+class ClaimRow:
+    """One claim of the table with all that its opened row shows."""
+
+    anchor: str
+    claim: str
+    says: str
+    word: str
+    rank: int  # of its verdict, for sorting
+    far: float  # from the middle of the band in tolerances, for sorting
+    source: str
+    kind: str
+    byline: str
+    url: str | None
+    source_note: str | None
+    where: str
+    quote: str | None
+    note: str | None
+    checks: tuple[CheckRow, ...]
+    compare: tuple[Link, ...]
+
+
+@dataclass(frozen=True)
+class CostCell:
+    """Time and money of one training on one device, with the label of the weaker of the two."""
+
+    time: str
+    money: str
+    basis: str
+
+
+@dataclass(frozen=True)
+class CostTable:
+    """Trainings by devices; each training in up to three ways of knowing what it costs."""
+
+    devices: tuple[str, ...]
+    trainings: tuple[tuple[str, tuple[tuple[str, tuple[CostCell | None, ...]], ...]], ...]
+    sources: tuple[str, ...]
+    csv: str
+
+
+@dataclass(frozen=True)
+class Calculation:
+    """A calculation of a source that does not give what the source prints."""
+
+    anchor: str
+    claim: str
+    says: str
+    lines: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """All about one suite."""
+
+    key: str
+    question: str
+    summary: str
+    path: str
+    tiles: tuple[Tile, ...]
+    forest: Figure | Absent
+    claims: tuple[ClaimRow, ...]
+    figures: tuple[Figure | Absent, ...]
+    costs: CostTable | None
+    calculations: tuple[Calculation, ...]
+    arithmetic: int  # how many calculations were checked
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Run:
+    """The conditions of one run."""
+
+    run_id: str
+    date: str
+    command: str
+    facts: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Page:
+    """The report, ready to be printed by any template."""
+
+    title: str
+    lead: str
+    conditions: tuple[str, ...]
+    tiles: tuple[Tile, ...]
+    reduced: str | None  # the sentence that comes first when a reduced profile is all there is
+    findings: tuple[Finding, ...]
+    first: tuple[Finding, ...]  # with several suites: all that does not hold
+    sections: tuple[Section, ...]
+    runs: tuple[Run, ...]
+    runs_left_out: int
+    digest: str
+    row_count: int
+    command: str
+    generated: str
+    verdicts: tuple[Verdict, ...]

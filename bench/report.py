@@ -1,0 +1,236 @@
+"""The report in every form: HTML, Markdown, JSON, CSV, JUnit, and the summary at the end of a run.
+
+Computes nothing: `compose.py` has made the page, and every form prints the same one.
+"""
+
+import base64
+import csv
+import hashlib
+import io
+import json
+import math
+import re
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+from xml.etree import ElementTree
+
+import pandas as pd
+from jinja2 import Environment as Templates
+from jinja2 import FunctionLoader, StrictUndefined
+from markupsafe import Markup
+
+from bench.compose import build
+from bench.errors import UsageError
+from bench.figures import ALL_COLOURS, FONT_STACK, LEAST_WIDTH, SHAPES, Figure
+from bench.page import Page
+from bench.suitefile import LoadedSuite
+from bench.verdicts import Verdict
+
+FORMS = ("html", "md", "json", "csv", "junit")
+_ENDINGS = {"junit": "xml"}
+_SUMMARY_LINES = 25
+_SUMMARY_WIDTH = 110
+
+__all__ = [
+    "FORMS", "build", "render_csv", "render_html", "render_json", "render_junit", "render_markdown", "terminal_summary",
+    "write",
+]  # fmt: skip
+
+
+def write(
+    suites: Sequence[LoadedSuite],
+    verdicts: Sequence[Verdict],
+    rows: pd.DataFrame,
+    environments: pd.DataFrame,
+    *,
+    form: str,
+    output: Path | None = None,
+    now: datetime | None = None,
+) -> Path | None:
+    """Draw the report and write it; returns where, or None when it was printed (`output` is `-`).
+
+    Args:
+        form: one of `FORMS`.
+        output: a file; `reports/SUITE.html` and the like when not given.
+    """
+    page = build(suites, verdicts, rows, environments, now=now)
+    name = suites[0].suite.id if len(suites) == 1 else "report"
+    path = output or Path("reports") / f"{name}.{_ENDINGS.get(form, form)}"
+    images: dict[str, bytes] = {}
+    if form == "md":
+        text, images = render_markdown(page, f"{path.stem}_figures")
+    else:
+        text = {"html": render_html, "json": render_json, "csv": render_csv, "junit": render_junit}[form](page)
+    if str(path) == "-":
+        print(text)
+        return None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        for image, content in images.items():
+            (path.parent / image).parent.mkdir(exist_ok=True)
+            (path.parent / image).write_bytes(content)
+    except OSError as error:
+        raise UsageError(f"the report cannot be written to {path}: {error.strerror}") from error
+    return path
+
+
+def render_html(page: Page) -> str:
+    """One self-contained page: no network, no inline style, no inline handler; complete without its script."""
+    templates = _templates()
+    words = list(SHAPES)
+    colours = [(role, light, dark) for role, (light, dark) in ALL_COLOURS.items()]
+    style = templates.get_template("page.css.j2").render(
+        colours=colours, words=words, font=FONT_STACK, least_width=LEAST_WIDTH
+    )
+    script = _template("page.js")
+    policy = (
+        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    shapes = [(word, path) for word, (_, path, _) in SHAPES.items()]
+    return templates.get_template("page.html.j2").render(
+        page=page, style=style, script=script, policy=policy, shapes=shapes
+    )
+
+
+def render_markdown(page: Page, images: str) -> tuple[str, dict[str, bytes]]:
+    """The same page for GitHub, and its figures as files.
+
+    Args:
+        images: the folder of the figures, relative to the Markdown file.
+    """
+    found = [figure for section in page.sections for figure in (section.forest, *section.figures)]
+    drawn = {f"{images}/{figure.name}.svg": figure.standalone.encode() for figure in found if isinstance(figure, Figure)}
+    marks = {word: mark for word, (_, _, mark) in SHAPES.items()}
+    text = _templates(_markdown).get_template("page.md.j2").render(page=page, images=images, marks=marks)
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n", drawn
+
+
+def render_json(page: Page) -> str:
+    """The verdicts with all their numbers, the environment and the digest; a bound that is not there is null."""
+    content = {
+        "generated": page.generated,
+        "rows": page.row_count,
+        "rows_sha256": page.digest,
+        "tally": {tile.word: tile.count for tile in page.tiles},
+        "claims": [_plain(asdict(verdict)) for verdict in page.verdicts],
+        "runs": [{"run_id": run.run_id, "date": run.date, "command": run.command, **dict(run.facts)} for run in page.runs],
+    }
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def render_csv(page: Page) -> str:
+    """One line for each check of each claim."""
+    out = io.StringIO()
+    table = csv.writer(out, lineterminator="\n")
+    table.writerow(
+        "suite claim check verdict kind says unit published band_low band_high measured measured_low measured_high "
+        "difference seeds_or_blocks reason source where command".split()
+    )
+    for verdict in page.verdicts:
+        for number, check in enumerate(verdict.checks):
+            interval = check.measured
+            measured = [interval.point, interval.low, interval.high] if interval else [None] * 3
+            row = [
+                verdict.suite, verdict.claim, number, check.verdict, check.kind, check.says, check.unit, check.published,
+                check.low, check.high, *measured, check.difference, interval.n if interval else None, check.reason,
+                verdict.source, verdict.where, check.command,
+            ]  # fmt: skip
+            table.writerow([_plain(value) for value in row])
+    return out.getvalue()
+
+
+def render_junit(page: Page) -> str:
+    """Every claim a test case: contradicted and inconsistent fail, what was not decided is skipped."""
+    root = ElementTree.Element("testsuites", name="bench")
+    for section in page.sections:
+        own = [verdict for verdict in page.verdicts if verdict.suite == section.key]
+        failed = sum(verdict.verdict in ("contradicted", "inconsistent") for verdict in own)
+        skipped = sum(verdict.verdict in ("not measured", "inconclusive") for verdict in own)
+        suite = ElementTree.SubElement(
+            root, "testsuite", name=section.key, tests=str(len(own)), failures=str(failed), errors="0", skipped=str(skipped)
+        )
+        for verdict in own:
+            _case(suite, verdict)
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def terminal_summary(page: Page, path: Path | str | None = None) -> str:
+    """The tiles, the findings and where the report is: plain text of at most 25 lines."""
+    marks = {word: mark for word, (_, _, mark) in SHAPES.items()}
+    lines = [page.title, " · ".join(page.conditions), ""]
+    lines.append("   ".join(f"{marks[tile.word]} {tile.count} {tile.word}" for tile in page.tiles))
+    lines.append("")
+    if page.reduced:
+        lines += _wrapped(page.reduced, "")
+    last = ["", f"report: {path}" if path else f"the whole report: {page.command}"]
+    for finding in page.findings:
+        told = _wrapped(f"{marks[finding.word]} {finding.link.claim}  {finding.text}", "     ")
+        if len(lines) + len(told) + len(last) > _SUMMARY_LINES:
+            break
+        lines += told
+    return "\n".join(lines + last)
+
+
+def _templates(finalize: Callable[[Any], Any] | None = None) -> Templates:
+    """Undefined names are errors; every printed value is escaped, for HTML or by `finalize`."""
+    templates = Templates(
+        loader=FunctionLoader(_template),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=finalize,
+        keep_trailing_newline=True,
+    )
+    templates.filters["data_uri"] = lambda text: f"data:text/csv;charset=utf-8,{quote(text)}"
+    templates.filters["fenced"] = lambda text: Markup(str(text).replace("```", "'''"))
+    templates.filters["verbatim"] = lambda text: Markup(text)
+    return templates
+
+
+def _template(name: str) -> str:
+    return (files("bench") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _markdown(value: Any) -> Any:
+    """Names are data: no character of theirs opens a tag, a table cell, emphasis, code or a link."""
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return value
+    text = value.replace("\n", " ").replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return Markup(re.sub(r"([\\`*_\[\]|~$#])", r"\\\1", text))
+
+
+def _hash(text: str) -> str:
+    """The source expression of a Content Security Policy for one inline block."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _plain(value: Any) -> Any:
+    """What JSON and CSV can hold: no infinity, no NaN."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _case(suite: ElementTree.Element, verdict: Verdict) -> None:
+    case = ElementTree.SubElement(suite, "testcase", classname=verdict.suite, name=f"{verdict.claim}: {verdict.says}")
+    deciding = next((check for check in verdict.checks if check.verdict == verdict.verdict), verdict.checks[0])
+    if verdict.verdict in ("contradicted", "inconsistent"):
+        ElementTree.SubElement(case, "failure", type=verdict.verdict, message=deciding.reason)
+    elif verdict.verdict in ("not measured", "inconclusive"):
+        ElementTree.SubElement(case, "skipped", message=f"{verdict.verdict}: {deciding.reason}")
+    else:
+        ElementTree.SubElement(case, "system-out").text = deciding.reason
+
+
+def _wrapped(text: str, indent: str) -> list[str]:
+    return textwrap.wrap(text, _SUMMARY_WIDTH, subsequent_indent=indent)
