@@ -180,6 +180,8 @@ OWN_MODELS = [
     ("hybrid_mixer", {**TINY, "stem": "none", "interleave_every": 2}),
     ("hybrid_mixer", {**TINY, "stem": "standard", "interleave_every": 1}),
     ("hybrid_mixer", {**TINY, "stem": "depthwise_separable", "interleave_every": 3}),
+    ("conv_mixer", {"width": 6, "depth": 2, "patch_size": 2, "kernel_size": 3}),
+    ("conv_mixer", {"variant": "256/8", "kernel_size": 9}),
 ]
 
 

@@ -1,0 +1,193 @@
+"""Parameters and multiply-accumulates of a model, counted without data and, where possible, without its weights.
+
+Trains and times nothing, and lets no operator count as zero unnoticed: what a counter does not know is a row with its
+name, and counters that disagree by more than 0.1 % leave `macs` without a value, the operator named in its reason.
+
+The model is built on the meta device, so its weights are never allocated; the CPU takes over where a model or a
+counter refuses, and the rows say so. A Mixer-H/14 at 224 pixels takes a whole process 1.5 s of processor time, of which
+`import torch` is 1.2 s, and 257 MB, of which it is 224 MB (torch 2.13 for CPU, two cores of a virtual machine).
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from bench.building import build, images
+from bench.context import Context
+from bench.counts import Counts, closed_form
+from bench.measures._operators import Tally, count_fvcore, count_torch, explain_difference, listed
+from bench.plan import Case
+from bench.records import Reading
+from bench.registry import measures
+
+TOLERANCE = 0.001  # of the larger count
+DEEPEST = 2  # levels of modules whose parameters are listed: `stem` and `stem.depthwise`
+
+
+@dataclass(frozen=True)
+class Look:
+    """One model after one counted forward pass of one image.
+
+    `outputs` are the elements each top-level module returned. `fvcore` is None where it could not trace the model;
+    `note` says what was refused, and is None where nothing was.
+    """
+
+    model: nn.Module
+    outputs: dict[str, int]
+    torch: Tally
+    fvcore: Tally | None
+    note: str | None = None
+
+
+@measures.register("static")
+def static(case: Case, context: Context) -> Iterator[Reading]:
+    """Count the case's model in eval mode, one image, float32. Batch, precision, layout and device change nothing.
+
+    Raises:
+        UsageError: the model cannot be built from these arguments.
+        RuntimeError: the model cannot run one image on the CPU either.
+    """
+    seen = look(replace(case, precision="float32", layout="contiguous", compiled=False))
+    closed = closed_form(case.factory, case.model_args, num_classes=case.num_classes, image_size=case.image_size)
+    yield from parameter_rows(seen.model, case.num_classes, closed)
+    for module, elements in seen.outputs.items():
+        yield Reading("output_elements", elements, part=module, reason=seen.note)
+    yield from mac_rows(seen, closed)
+    yield from coverage_rows(seen)
+
+
+def look(case: Case) -> Look:
+    """Build the case's model and count it, on the meta device if model and counters allow."""
+    try:
+        model, image = build(case, device="meta").eval(), images(case, batch_size=1, device="meta")
+        outputs, tally = run_once(model, image)
+        return Look(model, outputs, tally, count_fvcore(model, image))
+    except (RuntimeError, TypeError) as error:
+        note = f"counted on the CPU with weights, because on the meta device: {first_line(error)}"
+    model, image = build(case, device="cpu").eval(), images(case, batch_size=1, device="cpu")
+    outputs, tally = run_once(model, image)
+    try:
+        return Look(model, outputs, tally, count_fvcore(model, image), note)
+    except (RuntimeError, TypeError) as error:
+        return Look(model, outputs, tally, None, f"fvcore cannot trace the model: {first_line(error)}")
+
+
+def run_once(model: nn.Module, image: Tensor) -> tuple[dict[str, int], Tally]:
+    """torch's count of one forward pass, and the elements that each top-level module returned (at its last call)."""
+    outputs: dict[str, int] = {}
+
+    def watch(name: str, module: nn.Module) -> RemovableHandle:
+        return module.register_forward_hook(lambda _module, _inputs, out: outputs.update({name: elements(out)}))
+
+    hooks = [watch(name, module) for name, module in model.named_children()]
+    tally = count_torch(model, image)
+    for hook in hooks:
+        hook.remove()
+    return outputs, tally
+
+
+def elements(output: object) -> int:
+    """Elements of all tensors in a module's output."""
+    if isinstance(output, Tensor):
+        return output.numel()
+    return sum(elements(one) for one in output) if isinstance(output, (tuple, list)) else 0
+
+
+def first_line(error: Exception) -> str:
+    """An error's kind and the first line of its message: torch's go on for pages."""
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+
+
+def parameter_rows(model: nn.Module, num_classes: int, closed: Counts | None) -> Iterator[Reading]:
+    """Parameters in total, trainable, without the head and by module, and the elements held in buffers."""
+    total, head = parameters(model), classifier_head(model, num_classes)
+    yield checked("params", total, closed.params if closed else total)
+    yield Reading("params_trainable", parameters(model, trainable=True))
+    if head is None:
+        reason = f"no linear layer or 1 x 1 convolution has {num_classes} outputs"
+        yield Reading("params_headless", None, status="failed", reason=reason)
+    else:
+        headless = total - parameters(head)
+        yield checked("params_headless", headless, closed.params_headless if closed else headless)
+    for path, module in model.named_modules():
+        if path and path.count(".") < DEEPEST and parameters(module):
+            yield Reading("params_by_module", parameters(module), part=path)
+    yield Reading("buffer_elements", sum(buffer.numel() for buffer in model.buffers()))
+
+
+def parameters(module: nn.Module, trainable: bool = False) -> int:
+    """Parameters of a module, a shared one counted once; only those with a gradient if `trainable`."""
+    return sum(one.numel() for one in module.parameters() if one.requires_grad or not trainable)
+
+
+def classifier_head(model: nn.Module, num_classes: int) -> nn.Module | None:
+    """The last linear layer or 1 x 1 convolution, in the order of definition, that has `num_classes` outputs."""
+    heads = [module for module in model.modules() if outputs_of(module) == num_classes]
+    return heads[-1] if heads else None
+
+
+def outputs_of(module: nn.Module) -> int | None:
+    """Outputs of a layer that can be a head, None for any other."""
+    if isinstance(module, nn.Linear):
+        return module.out_features
+    if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d)) and set(module.kernel_size) == {1}:
+        return module.out_channels
+    return None
+
+
+def checked(metric: str, counted: int, expected: int) -> Reading:
+    """The count, unless the closed form says otherwise: then one of them is wrong, and neither is the answer."""
+    if counted == expected:
+        return Reading(metric, counted)
+    return Reading(metric, None, status="failed", reason=f"the model has {counted:,}, its closed form {expected:,}")
+
+
+def mac_rows(seen: Look, closed: Counts | None) -> Iterator[Reading]:
+    """Every counter's total, the value they agree on, and what each operator adds to it."""
+    missed = f"without {listed(seen.torch.unknown)}" if seen.torch.unknown else None
+    yield Reading("macs_torch", seen.torch.total, reason=missed or seen.note)
+    if seen.fvcore is None:
+        yield Reading("macs_fvcore", None, status="failed", reason=seen.note)
+    else:
+        missed = f"without {listed(seen.fvcore.unknown)}" if seen.fvcore.unknown else None
+        yield Reading("macs_fvcore", seen.fvcore.total, reason=missed or seen.note)
+    if closed:
+        yield Reading("macs_closed_form", closed.macs)
+    problems = disagreements(seen, closed)
+    if problems:
+        yield Reading("macs", None, status="failed", reason="; ".join(problems))
+    else:
+        yield Reading("macs", seen.torch.total, reason=seen.note)
+    for operator, macs in seen.torch.macs.items():
+        yield Reading("macs_by_operator", macs, part=operator)
+
+
+def disagreements(seen: Look, closed: Counts | None) -> list[str]:
+    """Why the counters leave no agreed value; empty when they do."""
+    total, problems = seen.torch.total, []
+    if seen.torch.unknown:
+        problems.append(f"torch does not know {listed(seen.torch.unknown)}")
+    if seen.fvcore and differ(total, seen.fvcore.total):
+        why = explain_difference(seen.torch, seen.fvcore)
+        problems.append(f"torch counts {total:,}, fvcore {seen.fvcore.total:,}: {why}")
+    if closed and differ(total, closed.macs):
+        problems.append(f"torch counts {total:,}, the closed form {closed.macs:,}")
+    return problems
+
+
+def differ(one: int, other: int) -> bool:
+    """Whether two counts differ by more than 0.1 % of the larger."""
+    return abs(one - other) > TOLERANCE * max(one, other)
+
+
+def coverage_rows(seen: Look) -> Iterator[Reading]:
+    """Calls that a counter does not know, by operator, and the share of all calls that are no such calls."""
+    counters = {"torch": seen.torch.unknown, "fvcore": seen.fvcore.unknown if seen.fvcore else Counter[str]()}
+    for counter, unknown in counters.items():
+        for operator, calls in sorted(unknown.items()):
+            yield Reading("uncounted_calls", calls, part=f"{counter}: {operator}")
+    missed = max(sum(unknown.values()) for unknown in counters.values())
+    yield Reading("coverage_pct", 100 * (1 - missed / max(seen.torch.calls, 1)))
