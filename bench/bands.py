@@ -141,8 +141,9 @@ def minus(text: str) -> str:
 
 
 def sentence(text: str) -> str:
-    """The text with a capital first letter and a full stop."""
-    text = text[:1].upper() + text[1:]
+    """The text with a full stop and a capital first letter, unless it begins with a name of the code."""
+    if "_" not in text.split(" ", 1)[0]:
+        text = text[:1].upper() + text[1:]
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 

@@ -200,17 +200,14 @@ class _Search:
         if partial:
             return Missing(Why.NOT_OK, f"{cut_short(case, quantity, partial)} ({what}, run {partial[0].run_id})")
         if old := next((row for row in about if row.metric == metric), None):
-            now = METRICS[metric].protocol
-            return Missing(
-                Why.OLD_PROTOCOL, f"{metric} was measured by protocol {old.protocol}; the current one is {now}"
-            )
+            reason = f"protocol {old.protocol} measured {metric}; the current one is {METRICS[metric].protocol}"
+            return Missing(Why.OLD_PROTOCOL, reason)
         if case_id in self.ledger.measured:
             part = f" for part '{quantity.part}'" if quantity.part else ""
             return Missing(Why.NOT_OK, f"no {metric}{part} came of {what}")
         if stale := self.ledger.stale.get((case.model, metric)):
-            return Missing(
-                Why.STALE, f"what the suite asks of {model} has changed since run {stale.run_id} measured it"
-            )
+            reason = f"what the suite asks of {model} has changed since run {stale.run_id} measured it"
+            return Missing(Why.STALE, reason)
         return Missing(Why.NEVER, f"never run: {unseeded(case)}")
 
     def _clash(self, draws: Iterable[Mapping[str, list[Row]]], cases: Mapping[str, Case]) -> str | None:

@@ -1,0 +1,119 @@
+"""Where an interval lies against a band, and how numbers, bands and calculations are worded."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench import bands
+from bench.bands import Band
+from bench.spec import Check
+from bench.stats import Interval
+
+
+def band(**fields) -> Band | None:
+    return Band.of(Check.model_validate({"says": "it", "kind": "retrain", **fields}))
+
+
+TWO_SIDED = Band(10.0, 20.0, "the band 10 to 20")
+OTHERS = [Band(10.0, None, "above 10", strict=True), Band(None, 20.0, "below 20", strict=True)]
+number = st.floats(-100, 100, allow_nan=False)
+
+
+def test_a_tolerance_is_a_band_on_both_sides_and_its_edges_lie_inside():
+    found = band(published=82.27, unit="%", tolerance=1.0)
+    assert (found.low, found.high) == (82.27 - 1.0, 82.27 + 1.0)
+    assert found.place(81.27, 83.27) == "inside"
+    assert found.place(81.26, 83.27) == "across"
+    assert found.place(79.0, 81.26) == "below"
+    assert found.place(83.28, 90.0) == "above"
+
+
+def test_without_a_tolerance_only_the_published_number_itself_lies_inside():
+    found = band(published=147_456.0, unit="parameters", kind="recount")
+    assert [found.place(count, count) for count in (147_455, 147_456, 147_457)] == ["below", "inside", "above"]
+
+
+def test_the_last_bits_of_decimal_fractions_decide_nothing():
+    assert 82.27 - 76.71 != 5.56
+    assert band(published=5.56, unit="points").place(82.27 - 76.71, 82.27 - 76.71) == "inside"
+
+
+def test_zero_is_neither_above_nor_below_zero():
+    above, below = band(above=0.0, kind="ordering"), band(below=0.0, kind="ordering")
+    assert (above.place(0.0, 0.0), below.place(0.0, 0.0)) == ("below", "above")
+    assert (above.place(-1.0, 0.0), above.place(0.0, 1.0), above.place(1e-9, 1.0)) == ("below", "across", "inside")
+    assert (below.place(0.0, 1.0), below.place(-1.0, 0.0), below.place(-1.0, -1e-9)) == ("above", "across", "inside")
+
+
+def test_an_interval_without_bounds_lies_inside_of_nothing():
+    assert {each.place(-math.inf, math.inf) for each in [TWO_SIDED, *OTHERS]} == {"across"}
+
+
+def test_an_open_question_has_no_band():
+    assert band(kind="open", published=3.0, unit="ratio") is None
+
+
+@given(st.sampled_from([TWO_SIDED, *OTHERS]), number, number, st.floats(0, 50), st.floats(0, 50))
+def test_widening_an_interval_can_only_take_a_decision_away(chosen, one, other, left, right):
+    low, high = sorted([one, other])
+    narrow, wide = chosen.place(low, high), chosen.place(low - left, high + right)
+    assert wide in (narrow, "across")
+
+
+@given(st.sampled_from([TWO_SIDED, *OTHERS]), number, number)
+def test_an_interval_is_inside_exactly_when_both_its_ends_are(chosen, one, other):
+    low, high = sorted([one, other])
+    ends = {chosen.place(low, low), chosen.place(high, high)}
+    assert (chosen.place(low, high) == "inside") == (ends == {"inside"})
+
+
+@pytest.mark.parametrize(
+    ("value", "half"), [(5.56, 0.005), (76.7, 0.05), (88, 0.5), (88.0, 0.5), (7.5e18, 0.05e18), (1e-4, 0.5e-4)]
+)
+def test_half_a_unit_of_the_last_digit_as_written(value, half):
+    assert bands.half_unit(value) == pytest.approx(half, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"published": 76.71, "unit": "%", "tolerance": 1.0}, "the published 76.71 % (± 1.0 points)"),
+        ({"published": 5.56, "unit": "points", "tolerance": 0.005}, "the published 5.56 points (± 0.005 points)"),
+        ({"published": 0.55, "unit": "nats", "tolerance": 0.03}, "the published 0.55 nats (± 0.03 nats)"),
+        ({"published": 147_456, "unit": "parameters"}, "the published 147,456 parameters"),
+        ({"above": 0.0, "unit": "points"}, "above 0 points"),
+        ({"between": [-0.05, 0.05], "unit": "nats"}, "the band −0.050 to 0.050 nats"),
+    ],
+)
+def test_a_band_in_words(fields, words):
+    assert band(**fields).words == words
+
+
+@pytest.mark.parametrize(
+    ("interval", "unit", "words"),
+    [
+        (Interval(81.7, 82.58, 82.14, "t", 3), "%", "82.14 % (81.70 to 82.58 %, n)"),
+        (Interval(-0.3, 1.1, 0.4, "t", 3), "points", "+0.40 points (−0.30 to +1.10 points, n)"),
+        (Interval(1.01, 1.08, 1.04, "t", 9), "ratio", "1.04× (1.01 to 1.08×, n)"),
+        (Interval(-math.inf, math.inf, 0.55, "t", 1), "nats", "0.550 nats (n, which gives no interval)"),
+        (Interval(17.0, 17.0, 17.0, "exact", 1), "parameters", "17 parameters (n)"),
+    ],
+)
+def test_an_interval_in_words(interval, unit, words):
+    assert bands.measured(interval, unit, "n") == words
+
+
+def test_a_difference_of_percentages_is_in_points_and_says_whether_it_is_better():
+    assert bands.against(82.27, 80.0, "%", "higher") == "off by −2.27 points: worse than published"
+    assert bands.against(82.27, 84.0, "%", "higher") == "off by +1.73 points: better than published"
+    assert bands.against(0.55, 0.5, "nats", "lower") == "off by −0.050 nats: better than published"
+    assert bands.against(64.0, 32.0, "tokens", "neither") == "off by −32 tokens"
+
+
+def test_a_calculation_shows_names_then_numbers_then_the_result():
+    values = {"H1": 76.71, "H2": 82.27}
+    assert bands.calculation("H2 - H1", values, 82.27 - 76.71, "points") == "H2 − H1 = 82.27 − 76.71 = 5.56 points"
+    assert bands.calculation("H1", values, 76.71, "%") == "H1 = 76.71 %"
+    assert bands.calculation("2 * 3 ** 2", {}, 18.0, "1") == "2 × 3 ^ 2 = 18.0"

@@ -1,0 +1,541 @@
+"""A claim and hand-made rows give the verdict, the reason and the command that they should."""
+
+import math
+
+import pandas
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.metrics import METRICS
+from bench.plan import plan
+from bench.records import Measurement, columns
+from bench.spec import Suite
+from bench.verdicts import WORDS, CheckVerdict, Verdict, exit_code, findings, judge, judged_any, tally
+
+T2 = 0.95 * math.sqrt(2 / (1 - 0.95**2))  # Student's t at 95 % with 2 degrees of freedom, in closed form: 4.303
+QUANTITIES = {
+    "known": {"value": 100.0, "unit": "parameters", "source": "paper"},
+    "small_params": {"metric": "params", "model": "small"},
+    "large_params": {"metric": "params", "model": "large"},
+    "stem_params": {"metric": "params_by_module", "model": "small", "part": "stem"},
+    "any_params": {"metric": "params"},
+    "small_top1": {"metric": "test_top1_pct", "model": "small"},
+    "large_top1": {"metric": "test_top1_pct", "model": "large"},
+    "small_best": {"metric": "test_top1_pct", "model": "small", "at": "best"},
+    "small_loss": {"metric": "test_loss", "model": "small"},
+    "lowest_loss": {"metric": "test_loss", "model": "small", "at": "best"},
+    "small_curve": {"metric": "test_loss", "model": "small", "at": "all"},
+    "large_curve": {"metric": "test_loss", "model": "large", "at": "all"},
+    "small_early": {"metric": "test_loss", "model": "small", "at": [1, 2]},
+    "small_epoch_s": {"metric": "epoch_s", "model": "small", "at": "all"},
+    "small_fps": {"metric": "fps", "model": "small"},
+    "large_fps": {"metric": "fps", "model": "large"},
+}
+
+
+def suite(**claims: dict) -> Suite:
+    also = {"says": "It is so", "source": "paper", "where": "Table 1"}
+    model = {"factory": "mlp", "args": {"width": 8}}
+    return Suite.model_validate(
+        {
+            "schema": 1,
+            "id": "made",
+            "question": "Is it so?",
+            "summary": "Made for a test.",
+            "sources": {"paper": {"title": "A paper", "kind": "paper"}},
+            "models": {
+                "small": {**model, "label": "Small"},
+                "large": {**model, "label": "Large", "args": {"width": 16}},
+            },
+            "datasets": {
+                "cifar": {"name": "cifar10", "label": "CIFAR-10", "classes": 10},
+                "sample": {"name": "sample", "label": "a sample", "classes": 10},
+            },
+            "recipes": {"run": {"label": "as run", "settings": {"epochs": 3, "batch_size": 8}}},
+            "measures": {
+                "static": {"models": ["*"]},
+                "timing": {"models": ["*"], "batch_sizes": [1]},
+                "accuracy": {"models": ["*"], "datasets": ["cifar"], "recipes": ["run"], "seeds": 3},
+            },
+            "profiles": {
+                "quick": {
+                    "label": "quick",
+                    "reduced": True,
+                    "default": True,
+                    "datasets": {"cifar": "sample"},
+                    "recipe": {"epochs": 2},
+                },
+                "paper": {"label": "paper", "reduced": False},
+            },
+            "quantities": QUANTITIES,
+            "claims": {key: {**also, **claim} for key, claim in claims.items()},
+        }
+    )
+
+
+ANY = suite(any={"kind": "open", "unit": "parameters", "measured": "known"})
+
+
+def rows(name: str, metric: str, values, *, profile="paper", device="cpu", seeds=None, **changes) -> list[dict]:
+    """One row per value of a case: by epoch for what is trained, by repeat for other lists, alone for a number."""
+    (case,) = [case for case in plan(ANY, "0", profile, device, seeds) if case.name == name]
+    trained = case.seed is not None
+    series = values if isinstance(values, list) else [values] * (case.recipe["epochs"] if trained else 1)
+    row = {
+        **dict.fromkeys(columns(Measurement)),
+        **{"run_id": "run1", "case_id": case.id, "suite": "made", "profile": profile, "model": case.model},
+        **{
+            "started_at": "2026-01-01T00:00:00",
+            "seed": case.seed,
+            "device": device,
+            "device_name": "Xeon",
+            "threads": 2,
+        },
+        **{
+            "seed": case.seed,
+            "precision": "float32",
+            "metric": metric,
+            "protocol": METRICS[metric].protocol,
+            "status": "ok",
+        },
+        **({"dataset_sha256": "d1", "n_train": 50_000, "n_test": 10_000} if trained else {}),
+    }
+    by = "epoch" if trained else "repeat" if isinstance(values, list) else None
+    return [{**row, **({by: i} if by else {}), "value": value, **changes} for i, value in enumerate(series, start=1)]
+
+
+def trained(model: str, by_seed, metric="test_top1_pct", **changes) -> list[dict]:
+    """Rows of one training per seed; a list is a curve over three epochs, a number stands in every epoch."""
+    found = dict(enumerate(by_seed)) if isinstance(by_seed, list) else by_seed
+    more = {"seeds": max(found) + 1} if max(found) > 2 else {}
+    return [
+        row
+        for seed, values in found.items()
+        for row in rows(f"accuracy/{model}/cifar/run/seed{seed}", metric, values, **more, **changes)
+    ]
+
+
+def frame(*found: list[dict]) -> pandas.DataFrame:
+    return pandas.DataFrame([row for part in found for row in part], columns=list(columns(Measurement)))
+
+
+def verdict(claim: dict, *found: list[dict]) -> Verdict:
+    (only,) = judge(suite(H1=claim), "0", frame(*found), suite_path="suites/made.toml")
+    return only
+
+
+def check(claim: dict, *found: list[dict]) -> CheckVerdict:
+    return verdict(claim, *found).checks[0]
+
+
+COUNT = {"kind": "recount", "published": 100, "unit": "parameters", "measured": "small_params"}
+TOP1 = {"kind": "retrain", "published": 81.0, "unit": "%", "measured": "small_top1", "tolerance": 3.0}
+GAIN = {"kind": "ordering", "unit": "points", "measured": "large_top1 - small_top1", "above": 0.0}
+RATIO = {"kind": "speed", "unit": "ratio", "measured": "small_fps / large_fps", "above": 1.0}
+
+
+# Counts
+
+
+def test_a_count_as_published_is_reproduced():
+    found = check(COUNT, rows("static/small", "params", 100))
+    assert (found.verdict, found.reason) == ("reproduced", "Measured 100 parameters, as published.")
+    assert (found.measured.low, found.measured.high, found.measured.n, found.difference) == (100, 100, 1, 0)
+
+
+def test_one_parameter_more_is_a_contradiction_and_says_on_which_side():
+    found = check(COUNT, rows("static/small", "params", 101))
+    assert (found.verdict, found.side) == ("contradicted", "above")
+    assert "above the published 100 parameters, off by +1 parameters: worse than published" in found.reason
+
+
+def test_an_exact_difference_writes_its_subtraction_out():
+    claim = {**COUNT, "measured": "large_params - small_params", "published": 250 - 100}
+    found = check(claim, rows("static/small", "params", 100), rows("static/large", "params", 250))
+    assert found.calculation == ("large_params − small_params = 250 − 100 = 150 parameters",)
+
+
+def test_a_count_of_a_quick_run_is_full_evidence_because_the_question_is_the_same():
+    found = check(COUNT, rows("static/small", "params", 100, profile="quick"))
+    assert (found.verdict, found.conditions["profile"]) == ("reproduced", "quick")
+
+
+# Trainings
+
+
+def test_three_seeds_give_students_interval():
+    found = check(TOP1, trained("small", [80.0, 81.0, 82.0]))
+    half = T2 * 1.0 / math.sqrt(3)  # mean 81, standard deviation sqrt((1 + 0 + 1) / 2)
+    assert found.measured.low == pytest.approx(81 - half)
+    assert found.measured.high == pytest.approx(81 + half)
+    assert [(sample.seed, sample.value) for sample in found.samples] == [(0, 80.0), (1, 81.0), (2, 82.0)]
+    assert found.verdict == "reproduced"
+    assert found.conditions["data"] == "CIFAR-10, 10,000 test images"
+
+
+@pytest.mark.parametrize(("values", "side", "words"), [([70.0] * 3, "below", "worse"), ([90.0] * 3, "above", "better")])
+def test_better_than_published_is_a_finding_too(values, side, words):
+    found = check(TOP1, trained("small", values))
+    assert (found.verdict, found.side) == ("contradicted", side)
+    assert f"{words} than published" in found.reason
+
+
+def test_an_interval_across_the_edge_decides_nothing():
+    found = check(TOP1, trained("small", [82.0, 84.0, 86.0]))  # 84 ± 4.97 around the edge 81 + 3
+    assert found.verdict == "inconclusive"
+    assert "which leaves open whether it is within the published 81 % (± 3.0 points)" in found.reason
+
+
+def test_one_of_three_seeds_is_inconclusive_and_says_what_it_suggests():
+    found = check(TOP1, trained("small", [82.0]))
+    assert found.verdict == "inconclusive"
+    assert found.reason.startswith("1 of 3 seeds: 82.00 %")
+    assert found.reason.endswith("so far, within the published 81 % (± 3.0 points).")
+
+
+def test_a_single_accuracy_has_the_resolution_of_its_test_set():
+    found = check({**TOP1, "min_seeds": 1}, trained("small", [80.0]))
+    half = 100 * 1.959964 * math.sqrt(0.8 * 0.2 / 10_000)  # ± 0.78 points
+    assert found.resolution == pytest.approx(half, rel=1e-6)
+    assert found.measured.high - found.measured.low == pytest.approx(2 * half, rel=1e-3)
+    assert (found.verdict, "Wilson" in found.measured.method) == ("reproduced", True)
+
+
+def test_the_resolutions_of_a_difference_add_as_squares():
+    found = check({**GAIN, "min_seeds": 1}, trained("small", [80.0]), trained("large", [90.0]))
+    one, other = (196 * math.sqrt(p * (1 - p) / 10_000) for p in (0.8, 0.9))
+    assert found.measured.high - found.measured.point == pytest.approx(math.sqrt(one**2 + other**2), rel=1e-4)
+    assert (found.verdict, found.measured.method) == (
+        "reproduced",
+        "95 % resolution of 10,000 test images, one training",
+    )
+
+
+def test_a_single_loss_has_no_interval_and_decides_nothing():
+    claim = {
+        "kind": "retrain",
+        "published": 0.5,
+        "unit": "nats",
+        "measured": "small_loss",
+        "tolerance": 9.0,
+        "min_seeds": 1,
+    }
+    found = check(claim, trained("small", [0.5], "test_loss"))
+    assert (found.verdict, found.measured.bounded) == ("inconclusive", False)
+
+
+def test_seeds_are_paired_so_that_a_steady_gain_shows_through_scattered_seeds():
+    found = check(GAIN, trained("small", [60.0, 70.0, 80.0]), trained("large", [61.0, 71.5, 82.0]))
+    assert [sample.value for sample in found.samples] == [61.0 - 60.0, 71.5 - 70.0, 82.0 - 80.0]
+    half = T2 * 0.5 / math.sqrt(3)  # of 1, 1.5, 2; each model alone scatters by ± 25 points
+    assert found.measured.low == pytest.approx(1.5 - half)
+    assert (found.verdict, found.reason.endswith("above 0 points.")) == ("reproduced", True)
+
+
+def test_only_seeds_that_every_quantity_has_are_paired():
+    found = check(GAIN, trained("small", [60.0, 70.0, 80.0]), trained("large", {0: 61.0, 2: 82.0}))
+    assert [sample.seed for sample in found.samples] == [0, 2]
+    assert found.reason.startswith("2 of 3 seeds")
+
+
+def test_a_fourth_seed_that_nobody_planned_is_evidence_too():
+    found = check(TOP1, trained("small", [81.0, 81.0, 81.0]), trained("small", {4: 82.0}))
+    assert found.conditions["seeds"] == "0, 1, 2, 4"
+
+
+@pytest.mark.parametrize(
+    ("measured", "value"),
+    [
+        ("small_loss", 0.7),
+        ("lowest_loss", 0.5),  # the best loss is the lowest
+        ("max(small_curve)", 0.9),
+        ("mean(small_early)", (0.9 + 0.5) / 2),
+        ("max(large_curve - small_curve)", max(1.0 - 0.9, 0.7 - 0.5, 0.6 - 0.7)),
+    ],
+)
+def test_a_quantity_says_which_epochs_of_its_curve_it_means(measured, value):
+    curves = trained("small", {0: [0.9, 0.5, 0.7]}, "test_loss"), trained("large", {0: [1.0, 0.7, 0.6]}, "test_loss")
+    found = check({"kind": "open", "unit": "nats", "measured": measured}, *curves)
+    assert found.measured.point == pytest.approx(value)
+    assert found.verdict == "answered"
+
+
+def test_the_best_accuracy_is_the_highest():
+    claim = {"kind": "open", "unit": "%", "measured": "small_best"}
+    assert check(claim, trained("small", {0: [70.0, 90.0, 80.0]})).measured.point == 90.0
+
+
+def test_a_curve_that_nothing_reduces_is_no_number():
+    found = check({**TOP1, "measured": "small_curve"}, trained("small", [1.0, 1.0, 1.0], "test_loss"))
+    assert (found.verdict, "reduce it with max, min or mean" in found.reason) == ("not measured", True)
+
+
+def test_a_loss_that_is_not_finite_is_named_and_never_averaged_away():
+    broken = trained("small", {2: [0.5, None, 0.5]}, "test_loss")
+    broken[1] |= {"status": "failed", "reason": "not finite in 3 test images of epoch 2"}
+    claim = {"kind": "open", "unit": "nats", "measured": "max(small_curve)"}
+    found = check(claim, trained("small", [0.5, 0.5], "test_loss"), broken)
+    assert (found.verdict, found.measured) == ("inconclusive", None)
+    assert "test_loss of small is NaN at epoch 2 (seed 2): not finite in 3 test images of epoch 2" in found.reason
+    assert check(claim, broken).verdict == "not measured"
+
+
+def test_a_loss_that_recovered_is_finite_where_it_is_asked_for():
+    broken = trained("small", {0: [0.5, float("inf"), 0.4]}, "test_loss")
+    assert check({"kind": "open", "unit": "nats", "measured": "small_loss"}, broken).measured.point == 0.4
+    assert "is inf at epoch 2" in check({"kind": "open", "unit": "nats", "measured": "lowest_loss"}, broken).reason
+
+
+# Clocks
+
+
+def test_blocks_of_one_run_are_paired_and_their_median_has_an_order_statistics_interval():
+    small, large = [20.0, 22.0, 24.0, 26.0, 28.0, 30.0], [10.0, 10.0, 12.0, 13.0, 10.0, 10.0]
+    found = check(RATIO, rows("timing/small/batch1", "fps", small), rows("timing/large/batch1", "fps", large))
+    ratios = sorted([2.0, 2.2, 2.0, 2.0, 2.8, 3.0])
+    assert (found.measured.low, found.measured.high) == (ratios[0], ratios[-1])  # six blocks: 1 - 2 / 2**6 = 97 %
+    assert found.measured.point == (ratios[2] + ratios[3]) / 2
+    assert (found.verdict, "6 blocks" in found.reason) == ("reproduced", True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"run_id": "run2"}, "run_id is run1 for small_fps, run2 for large_fps"),
+        ({"run_id": "run2", "threads": 8}, "threads is 2 for small_fps, 8 for large_fps"),
+        ({"run_id": "run2", "device_name": "Epyc"}, "device_name is Xeon for small_fps, Epyc for large_fps"),
+    ],
+)
+def test_clocks_of_different_runs_are_not_divided(changes, words):
+    found = check(
+        RATIO, rows("timing/small/batch1", "fps", [2.0] * 6), rows("timing/large/batch1", "fps", [1.0] * 6, **changes)
+    )
+    assert (found.verdict, found.reason) == ("not measured", f"Not comparable: {words}.")
+    assert found.command.endswith("--only timing/small/batch1 --only timing/large/batch1 --force")
+
+
+def test_the_newest_run_that_timed_both_is_taken():
+    old, new = {"run_id": "old"}, {"run_id": "new", "started_at": "2026-02-01T00:00:00"}
+    both = [
+        *rows("timing/small/batch1", "fps", [2.0] * 6, **old),
+        *rows("timing/large/batch1", "fps", [1.0] * 6, **old),
+    ]
+    found = check(RATIO, both, rows("timing/small/batch1", "fps", [9.0] * 6, **new))
+    assert (found.measured.point, {sample.run_id for sample in found.samples}) == (2.0 / 1.0, {"old"})
+
+
+def test_the_epochs_of_a_clock_repeat_the_same_work():
+    claim = {"kind": "speed", "published": 46.0, "unit": "s", "measured": "small_epoch_s", "tolerance": 5.0}
+    found = check(claim, trained("small", {0: [45.0, 46.0, 47.0]}, "epoch_s"))
+    assert (found.measured.point, len(found.samples), found.verdict) == (46.0, 3, "inconclusive")
+
+
+def test_a_speed_counts_on_the_named_hardware_alone():
+    claim = {**RATIO, "measured": "small_fps", "unit": "images/s", "hardware": "*T4*"}
+    found = check(claim, rows("timing/small/batch1", "fps", [2.0] * 6))
+    assert found.reason == "Published for *T4*, measured on Xeon (2 images/s): not comparable."
+    assert check(claim, rows("timing/small/batch1", "fps", [2.0] * 6, device_name="Tesla T4")).verdict == "reproduced"
+
+
+# Which rows count
+
+
+def test_rows_of_cpu_and_cuda_are_never_mixed_and_the_device_with_more_seeds_speaks():
+    on_cpu, on_cuda = trained("small", [80.0, 81.0, 82.0]), trained("small", {0: 10.0}, device="cuda")
+    found = check(TOP1, on_cpu, on_cuda)
+    assert ([sample.value for sample in found.samples], found.conditions["set apart"]) == (
+        [80.0, 81.0, 82.0],
+        "cuda rows",
+    )
+    found = check(TOP1, on_cpu, trained("small", [81.0] * 3, device="cuda"))
+    assert [sample.value for sample in found.samples] == [81.0] * 3
+    assert found.conditions["set apart"] == "cpu rows"
+
+
+def test_the_newest_run_replaces_an_older_one_and_a_failed_one_replaces_nothing():
+    newer = {"run_id": "run2", "started_at": "2026-02-01T00:00:00"}
+    failed = {"run_id": "run3", "started_at": "2026-03-01T00:00:00", "status": "failed", "reason": "killed"}
+    found = check(
+        COUNT,
+        rows("static/small", "params", 99),
+        rows("static/small", "params", 100, **newer),
+        rows("static/small", "params", None, **failed),
+    )
+    assert (found.verdict, found.samples[0].run_id) == ("reproduced", "run2")
+
+
+@pytest.mark.parametrize(("key", "other"), [("n_test", 2_000), ("dataset_sha256", "d2"), ("precision", "bfloat16")])
+def test_seeds_under_different_conditions_are_not_pooled(key, other):
+    changed = trained("small", {2: 82.0}, run_id="run2", **{key: other})
+    found = check(TOP1, trained("small", [80.0, 81.0]), changed)
+    assert found.verdict == "not measured"
+    assert found.reason.startswith(f"Not comparable: {key} is ")
+    assert str(other) in found.reason
+
+
+def test_a_quantity_that_fits_several_cases_is_never_pooled():
+    found = check({**COUNT, "measured": "any_params"}, rows("static/small", "params", 100))
+    assert "fits several cases, static/small and static/large" in found.reason
+    assert (found.verdict, found.command) == ("not measured", None)
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        ([], "Never run: static/small."),
+        (rows("static/small", "params", None, status="failed", reason="boom"), "Failed (static/small): boom."),
+        (rows("static/small", "params", None, status="skipped", reason="no data"), "Skipped (static/small): no data."),
+        (
+            rows("static/small", "params", None, status="timeout", reason="60 s"),
+            "Ran out of time (static/small): 60 s.",
+        ),
+        (rows("static/small", "params", 100, protocol=0), "Protocol 0 measured params; the current one is 1."),
+        (rows("static/small", "params_by_module", 1, part="head"), "No params came of static/small."),
+        (
+            rows("static/small", "params", 100, case_id="of an older suite"),
+            "What the suite asks of Small has changed since run run1 measured it.",
+        ),
+    ],
+)
+def test_what_is_not_measured_says_why_and_how_to_measure_it(found, words):
+    judged = check(COUNT, found)
+    assert (judged.verdict, judged.reason) == ("not measured", words)
+    assert judged.command == "bench run suites/made.toml --profile paper --only static/small"
+
+
+def test_a_training_that_stopped_early_has_no_last_epoch():
+    found = check(TOP1, trained("small", {0: [80.0, 81.0]}))
+    assert found.reason == "Stopped after epoch 2 of 3 (accuracy/small/cifar/run (seed 0), run run1)."
+    early = {"kind": "open", "unit": "nats", "measured": "mean(small_early)"}  # epochs 1 and 2 are there
+    assert check(early, trained("small", {0: [0.9, 0.5]}, "test_loss")).verdict == "answered"
+
+
+def test_a_module_that_the_rows_do_not_have_is_named():
+    found = check({**COUNT, "measured": "stem_params"}, rows("static/small", "params_by_module", 1, part="head"))
+    assert found.reason == "No params_by_module for part 'stem' came of static/small."
+
+
+def test_what_nobody_can_measure_says_so_in_the_words_of_the_suite():
+    found = check({**COUNT, "unavailable": "needs ImageNet"}, rows("static/small", "params", 100))
+    assert (found.verdict, found.reason, found.command) == ("not measured", "Needs ImageNet.", None)
+
+
+def test_a_failed_seed_is_told_beside_those_that_finished():
+    failed = rows(
+        "accuracy/small/cifar/run/seed2", "train_loss", None, status="failed", reason="out of memory", epoch=None
+    )
+    found = check(TOP1, trained("small", [81.0, 81.0]), failed[:1])
+    assert found.reason.startswith("2 of 3 seeds")
+    assert found.reason.endswith("Failed (accuracy/small/cifar/run (seed 2)): out of memory.")
+
+
+def test_more_seeds_than_the_profile_plans_are_asked_for_in_the_command():
+    found = check({**TOP1, "min_seeds": 5})
+    assert found.command == "bench run suites/made.toml --profile paper --only 'accuracy/small/cifar/run/*' --seeds 5"
+
+
+# Reduced profiles
+
+
+def test_a_quick_run_is_an_indication_and_never_a_verdict():
+    quick = {"profile": "quick", "n_test": 2_000}
+    small, large = ([*trained(model, {0: value}, **quick)] for model, value in (("small", 40.0), ("large", 44.1)))
+    found = check(GAIN, small, large)
+    assert (found.verdict, found.measured) == ("not measured", None)
+    assert found.reason == "Only the quick profile has been run, and its rows decide no claim."
+    assert found.indication == "quick profile points the same way: +4.10 points (1 seed, 2 epochs, 2,000 test images)"
+    other_way = check({**GAIN, "measured": "small_top1 - large_top1"}, small, large)
+    assert "points the other way: −4.10 points" in other_way.indication
+    assert check(TOP1, small).indication == "quick profile: 40.00 % (1 seed, 2 epochs, 2,000 test images)"
+
+
+# Arithmetic
+
+
+@pytest.mark.parametrize(
+    ("claim", "word", "words"),
+    [
+        (
+            {"published": 5.56, "follows": "82.27 - 76.71"},
+            "reproduced",
+            "82.27 − 76.71 = 5.56 points, within the published",
+        ),
+        (
+            {"published": 5.65, "follows": "82.27 - 76.71"},
+            "inconsistent",
+            "82.27 − 76.71 = 5.56 points, below the published",
+        ),
+        ({"published": 5.6, "follows": "82.27 - 76.71"}, "reproduced", "(± 0.05 points)"),
+        ({"published": 6, "follows": "82.27 - 76.71", "tolerance": 0.1}, "inconsistent", "(± 0.1 points)"),
+        ({"follows": "82.27 - 76.71", "above": 0.0}, "reproduced", "above 0 points"),
+        ({"follows": "76.71 - 82.27", "above": 0.0}, "inconsistent", "not above 0 points"),
+    ],
+)
+def test_arithmetic_follows_within_the_rounding_of_what_was_published(claim, word, words):
+    found = check({"kind": "arithmetic", "unit": "points", **claim})
+    assert (found.verdict, words in found.reason) == (word, True), found.reason
+    assert found.calculation[0].startswith(claim["follows"].replace("-", "−"))
+
+
+def test_a_source_that_contradicts_itself_is_inconsistent_even_where_the_measurement_agrees():
+    measured = rows("static/small", "params", 100)
+    found = check({**COUNT, "follows": "known + 1"}, measured)
+    assert found.verdict == "inconsistent"
+    assert found.reason == (
+        "The source contradicts itself: known + 1 = 100 + 1 = 101 parameters, above the published 100 parameters "
+        "(± 0.5 parameters). Measured 100 parameters, as published."
+    )
+    assert check({**COUNT, "follows": "known"}, measured).verdict == "reproduced"
+    assert check({**COUNT, "follows": "known"}).verdict == "not measured"
+
+
+def test_the_tolerance_of_a_measurement_does_not_excuse_arithmetic():
+    claim = {**TOP1, "published": 80.0, "tolerance": 9.0, "follows": "70 + 11"}  # 81, off by 1 where 0.5 is rounding
+    assert check(claim).verdict == "inconsistent"
+
+
+def test_a_claim_can_be_named_in_an_expression():
+    claims = suite(H1=COUNT, H2={"kind": "arithmetic", "published": 200, "unit": "parameters", "follows": "2 * H1"})
+    assert (
+        judge(claims, "0", frame(), suite_path="s")[1].checks[0].reason.startswith("2 × H1 = 2 × 100 = 200 parameters")
+    )
+
+
+# Several checks, several claims
+
+
+def test_the_strongest_word_of_its_checks_is_the_claims():
+    contradicting = {**COUNT, "says": "Half of it", "published": 50}
+    found = verdict({**COUNT, "also": [contradicting]}, rows("static/small", "params", 100))
+    assert (found.verdict, [each.verdict for each in found.checks]) == ("contradicted", ["reproduced", "contradicted"])
+    assert found.checks[0].reason == "Measured 100 parameters, as published."
+
+
+def test_tally_exit_code_and_findings():
+    wrong, inconsistent = (
+        {**COUNT, "published": 99},
+        {"kind": "arithmetic", "published": 1, "unit": "1", "follows": "2"},
+    )
+    claims = suite(H1=GAIN, H2=COUNT, H3=inconsistent, H4=wrong)
+    judged = judge(claims, "0", frame(rows("static/small", "params", 100)), suite_path="s")
+    one_each = ("not measured", "reproduced", "inconsistent", "contradicted")
+    assert tally(judged) == {word: int(word in one_each) for word in WORDS}
+    assert (exit_code(judged), exit_code(judged[:3])) == (1, 0)
+    assert (judged_any(judged[:1]), judged_any(judged[1:2])) == (False, True)
+    assert [claim for claim, _ in findings(judged)] == ["H4", "H3", "H2", "H1"]
+    assert [claim for claim, _ in findings(judged, limit=1)] == ["H4"]
+    assert findings(judged)[0][1].startswith("It is so. Contradicted. Measured 100 parameters, above the published 99")
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.floats(-2.9, 2.9), min_size=3, max_size=3), st.floats(0, 30))
+def test_no_seed_outside_the_band_is_needed_to_doubt_but_all_of_them_to_contradict(offsets, tolerance):
+    judged = check({**TOP1, "tolerance": tolerance}, trained("small", [81.0 + offset for offset in offsets]))
+    low, high = 81 - tolerance, 81 + tolerance
+    if judged.verdict == "reproduced":
+        assert low <= judged.measured.point <= high
+    elif judged.verdict == "contradicted":
+        assert not low <= judged.measured.point <= high
+    wider = check({**TOP1, "tolerance": tolerance + 10}, trained("small", [81.0 + offset for offset in offsets]))
+    assert (judged.verdict, wider.verdict) not in {("reproduced", "contradicted"), ("inconclusive", "contradicted")}
