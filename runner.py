@@ -185,47 +185,57 @@ def known_suites(measured_in: str | None = None) -> list[Path]:
     return [each.path for each in load(found) if each.suite.id in measured] or found
 
 
-def measured(
-    loaded: list[Any],
-    *,
-    profile: str | None,
-    only: tuple[str, ...],
-    device: str,
-    threads: int | None,
-    seeds: int | None,
-    data: Path | None,
-    store: str,
-    dry_run: bool,
-    force: bool,
-) -> bool:
+def measured(loaded: list[Any], *, store: str, dry_run: bool, force: bool, **options: Any) -> bool:
     """Plan, measure and store; whether every case got its values (absent data is no failure)."""
-    from bench import console, environment
-    from bench.plan import plan, select
+    from bench import console
+    from bench.environment import device_name
     from bench.store import Store
 
     opened = Store(store)
-    context = environment.prepare(device, threads, data_dir=data, scratch_dir=opened.scratch_dir)
-    everything = {case.id: case for each in loaded for case in plan(each.suite, each.sha256, profile, context.device, seeds)}
-    cases = select(list(everything.values()), only)
-    done = {} if force else opened.finished(cases, environment.device_name(context.device), context.threads)
-    console.show_plan(cases, done, environment.device_name(context.device), context.threads)
+    context = conditions(options["device"], options["threads"], options["data"], opened.scratch_dir)
+    cases = planned(loaded, context.device, options["profile"], options["seeds"], options["only"])
+    name = device_name(context.device)
+    done = {} if force else opened.finished(cases, name, context.threads)
+    console.show_plan(cases, done, name, context.threads)
     todo = [case for case in cases if case.id not in done]
     return dry_run or not todo or stored(todo, context, opened)
+
+
+def conditions(device: str, threads: int | None, data: Path | None, scratch: Path | None) -> Any:
+    """Fix what can be fixed before anything is measured; the context that measures are given."""
+    from bench.context import Context
+    from bench.environment import choose_device, fix_conditions
+    from bench.machine import cores
+
+    context = Context(choose_device(device), threads or cores(), data, scratch)
+    fix_conditions(context.device, context.threads)
+    return context
+
+
+def planned(
+    loaded: list[Any], device: str, profile: str | None, seeds: int | None, only: tuple[str, ...]
+) -> list[Any]:
+    """The selected cases of all suites, a question that several ask only once."""
+    from bench.plan import plan, select
+
+    cases = [case for each in loaded for case in plan(each.suite, each.sha256, profile, device, seeds)]
+    return select(list({case.id: case for case in reversed(cases)}.values())[::-1], only)
 
 
 def stored(cases: list[Any], context: Any, store: Any) -> bool:
     """Measure the cases one by one and append the rows of each as soon as it ends."""
     from dataclasses import replace
 
-    from bench import console, environment
-    from bench.execute import execute
+    from bench import console
+    from bench.environment import record
+    from bench.execute import execute, new_run
 
-    environment_now = environment.record(context, command=" ".join(["bench", *sys.argv[1:]]))
-    store.append_environment(environment_now)
+    run_id, started_at = new_run()
+    environment = record(run_id, started_at, context, " ".join(["bench", *sys.argv[1:]]))
+    store.append_environment(environment)
     complete = True
     with console.following(cases, context.threads) as follower:
-        context = replace(context, progress=follower.step)
-        for outcome in execute(follower.announcing(cases), context, environment_now):
+        for outcome in execute(follower.announcing(cases), replace(context, progress=follower.step), environment):
             store.append(outcome.rows)
             follower.end(outcome)
             complete = complete and not outcome.failed

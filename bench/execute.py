@@ -3,6 +3,7 @@
 The only place that turns an exception into a row, and so the only one that catches every kind of it.
 """
 
+import secrets
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
@@ -34,6 +35,12 @@ class Outcome:
     def failed(self) -> bool:
         """Whether something went wrong. Absent data is no failure: the case was skipped."""
         return any(row.status in ("failed", "timeout") for row in self.rows)
+
+
+def new_run(now: datetime | None = None) -> tuple[str, str]:
+    """An id for a run, sortable by time and unique among machines, and when it starts (ISO 8601, UTC)."""
+    started = now or datetime.now(UTC)
+    return f"{started:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}", started.isoformat(timespec="milliseconds")
 
 
 def execute(
