@@ -4,6 +4,7 @@ Everything here goes to standard error, but for the tables somebody asked for.
 """
 
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -19,7 +20,8 @@ from bench.plan import Case
 
 # rich reads NO_COLOR and FORCE_COLOR itself, and drops colours and boxes of bars when the stream is no terminal.
 say = Console(stderr=True, highlight=False)
-answer = Console(highlight=False, soft_wrap=True)
+# A pipe has no width: nothing that a program reads is cut.
+answer = Console(highlight=False, width=None if sys.stdout.isatty() else 10_000)
 
 
 def duration(length_s: float | None) -> str:

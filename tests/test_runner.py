@@ -1,0 +1,207 @@
+"""The command line keeps its contract: what goes where, and which exit code ends it. Every test is a real process."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SUITE = """
+schema = 1
+id = "tiny"
+question = "Does a tiny Mixer hold?"
+summary = "Two models that are measured in a moment."
+[sources.paper]
+title = "A paper"
+kind = "paper"
+[models.small]
+factory = "mlp_mixer"
+label = "Small"
+num_classes = 10
+image_size = 32
+args = { patch_size = 16, width = 8, depth = 1, token_mlp = 4, channel_mlp = 8 }
+[datasets.dots]
+name = "synthetic"
+label = "Synthetic"
+classes = 10
+args = { n_train = 64, n_test = 32, n_classes = 10 }
+[datasets.absent]
+name = "cifar10"
+label = "CIFAR-10"
+classes = 10
+[recipes.short]
+label = "short"
+settings = { epochs = @EPOCHS@, batch_size = 32, optimizer = "adamw", lr = 1e-3 }
+[measures.static]
+models = ["*"]
+[measures.accuracy]
+models = ["*"]
+datasets = ["dots"]
+recipes = ["short"]
+[measures.elsewhere]
+measure = "accuracy"
+models = ["*"]
+datasets = ["absent"]
+recipes = ["short"]
+[profiles.full]
+label = "full"
+reduced = false
+[quantities]
+size = { metric = "params", model = "small" }
+[claims.X1]
+says = "It has a size"
+kind = "recount"
+source = "paper"
+where = "Table 1"
+published = @PUBLISHED@
+unit = "parameters"
+measured = "size"
+tolerance = 0.0
+tolerance_why = "a count"
+"""
+# Patch embedding 16·16·3·8 + 8; norms 3·2·8; token MLP 4·4 + 4 + 4·4 + 4; channel MLP 8·8 + 8 + 8·8 + 8; head 8·10 + 10.
+SIZE = (16 * 16 * 3 * 8 + 8) + 3 * 2 * 8 + (4 * 4 + 4 + 4 * 4 + 4) + (8 * 8 + 8 + 8 * 8 + 8) + (8 * 10 + 10)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    def write(published: int = SIZE, epochs: int = 1, name: str = "tiny.toml") -> Path:
+        text = SUITE.replace("@PUBLISHED@", str(published)).replace("@EPOCHS@", str(epochs))
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        return tmp_path
+
+    return write
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-c", "from runner import bench; bench()", *arguments]
+
+
+def settings(**extra: str) -> dict[str, str]:
+    kept = {key: value for key, value in os.environ.items() if key != "BENCH_DATA"}
+    return {**kept, "PYTHONPATH": str(ROOT), "NO_COLOR": "1", "OMP_NUM_THREADS": "1", **extra}
+
+
+def bench(*arguments: str, cwd: Path = ROOT, check: int | None = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(command(*arguments), capture_output=True, text=True, cwd=cwd, env=settings(), check=False)
+    assert check is None or done.returncode == check, done.stderr
+    return done
+
+
+def test_a_run_measures_stores_and_summarises_and_a_second_one_skips_what_is_done(folder):
+    here = folder()
+    first = bench("run", "tiny.toml", "--only", "static*", "--only", "accuracy/*", cwd=here)
+    assert "static/small  ok" in first.stderr
+    assert "reproduced" in first.stdout
+    assert "Traceback" not in first.stderr
+    second = bench("run", "tiny.toml", "--only", "static*", "--only", "accuracy/*", cwd=here)
+    assert "0 of 2 cases to measure" in second.stderr
+    assert second.stderr.count("measured 20") == 2, "each finished case is named with a word why"
+    runs = json.loads(bench("list", "runs", "--json", cwd=here).stdout)
+    assert len(runs) == 1
+    forced = bench("run", "tiny.toml", "--only", "static*", "--force", cwd=here)
+    assert "1 of 1 cases to measure" in forced.stderr
+
+
+def test_a_contradicted_claim_ends_with_1_and_says_both_numbers(folder):
+    done = bench("run", "tiny.toml", "--only", "static*", cwd=folder(published=SIZE + 1), check=1)
+    assert f"{SIZE:,}" in done.stdout
+    assert "contradicted" in done.stdout
+
+
+def test_absent_data_is_a_skipped_case_and_not_a_failure(folder):
+    done = bench("run", "tiny.toml", "--only", "elsewhere/*", "--only", "static*", cwd=folder())
+    assert "skipped" in done.stderr
+    assert "--data" in done.stderr, "the reason ends in what would get the data"
+
+
+def test_a_dry_run_measures_nothing(folder):
+    here = folder()
+    done = bench("run", "tiny.toml", "--dry-run", cwd=here)
+    assert "accuracy/small/dots/short/seed0" in done.stderr
+    assert not (here / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["run", "tiny.toml", "--only", "statik*"], 5, "no case matches statik*. There are: static/small"),
+        (["run", "tiny.toml", "--profile", "ful"], 2, "no profile 'ful'. Did you mean 'full'?"),
+        (["run", "tinny.toml"], 2, "no such file. Did you mean 'tiny.toml'?"),
+        (["run", "tiny.toml", "--device", "cuda"], 2, "device 'cuda'"),
+        (["run"], 2, "Missing argument"),
+        (["report", "--format", "pdf"], 2, "'pdf' is not one of"),
+        (["show", "nothing"], 2, "no run 'nothing'"),
+        (["report", "tiny.toml", "--strict"], 4, "no claim could be judged"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_bad_input_says_what_was_possible_and_ends_with_its_code(folder, arguments, code, words):
+    if "cuda" in arguments and _has_cuda():
+        pytest.skip("this machine has CUDA")
+    done = bench(*arguments, cwd=folder(), check=code)
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def _has_cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def test_machine_output_is_json_on_standard_output_and_nothing_else(folder):
+    here = folder()
+    (claim,) = json.loads(bench("list", "claims", "tiny.toml", "--json", cwd=here).stdout)
+    assert claim == {
+        "suite": "tiny", "claim": "X1", "kind": "recount", "value": float(SIZE), "unit": "parameters",
+        "source": "paper", "where": "Table 1", "says": "It has a size",
+    }  # fmt: skip
+    assert json.loads(bench("validate", "tiny.toml", "--json", cwd=here).stdout)[0]["claims"] == 1
+    assert {row["model"] for row in json.loads(bench("list", "models", "--json").stdout)} >= {"mlp_mixer", "timm"}
+
+
+def test_the_committed_schema_is_the_one_that_bench_prints():
+    assert json.loads(bench("schema").stdout) == json.loads((ROOT / "suites/suite.schema.json").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("form", ["html", "md", "json", "csv", "junit"])
+def test_a_report_in_every_format_names_the_claim(folder, form):
+    here = folder()
+    bench("run", "tiny.toml", "--only", "static*", cwd=here)
+    bench("report", "--format", form, "-o", "out", "tiny.toml", cwd=here)
+    assert "X1" in (here / "out").read_text(encoding="utf-8")
+
+
+def test_an_interrupt_keeps_finished_rows_ends_with_130_and_a_second_run_goes_on(folder):
+    here = folder(epochs=400)
+    running = subprocess.Popen(
+        command("run", "tiny.toml", "--only", "static*", "--only", "accuracy/*"),
+        cwd=here, env=settings(), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    for line in running.stderr:
+        if "static/small" in line and "ok" in line:
+            break
+    time.sleep(1.5)
+    running.send_signal(signal.SIGINT)
+    message = running.stderr.read()
+    assert running.wait(timeout=60) == 130, message
+    assert "every finished row is kept" in message
+    again = bench("run", "tiny.toml", "--only", "static*", cwd=here)
+    assert "0 of 1 cases to measure" in again.stderr
+
+
+def test_every_command_explains_itself():
+    for name in ("run", "report", "validate", "schema", "list", "show", "doctor"):
+        assert "Usage:" in bench(name, "--help").stdout
+
+
+def test_the_doctor_says_what_this_machine_can_measure():
+    findings = json.loads(bench("doctor", "--json").stdout)
+    assert {"subject", "level", "text"} == findings[0].keys()
+    assert any(finding["subject"] == "torch" for finding in findings)
