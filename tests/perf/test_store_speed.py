@@ -1,0 +1,155 @@
+"""How fast the store is: one appended row, a million loaded rows, four writers at once. Prints figures, judges limits.
+
+Run with `pytest tests/perf/test_store_speed.py -s`.
+"""
+
+import dataclasses
+import random
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow
+import pytest
+
+from bench import delta
+from bench.metrics import METRICS
+from bench.plan import Case
+from bench.records import SCHEMA, Measurement, canonical_json
+from bench.store import Store, schema_of
+
+ROOT = Path(__file__).parents[2]
+ROWS, CASES, RUNS = 1_000_000, 5_000, 100
+RECIPE = {
+    "epochs": 30, "optimiser": "adamw", "learning_rate": 3e-3, "weight_decay": 5e-4, "betas": [0.9, 0.999],
+    "batch_size": 128, "schedule": "cosine_per_batch", "schedule_period": 30, "label_smoothing": 0.0,
+    "precision": "float32", "augment": [{"flip": 0.5}, {"crop": 4}, {"rotation": 15}, {"erase": 0.1}],
+}  # fmt: skip
+
+
+def training(number: int) -> Case:
+    return Case(
+        "accuracy", "cifar_mixers", "ab" * 32, "paper", "accuracy", "hybrid", "hybrid_mixer", dataset="cifar10",
+        model_args={"depth": 8, "dim": 128, "token_dim": 64, "channel_dim": 256, "patch": 4, "dropout": 0.15},
+        recipe=RECIPE, seed=number, batch_size=128,
+    )  # fmt: skip
+
+
+def measurement(case: Case, **changes) -> Measurement:
+    plain = Measurement(
+        schema=SCHEMA, run_id="20261120-093000-abcdef", case_id=case.id, suite=case.suite,
+        suite_sha256=case.suite_sha256, profile=case.profile, started_at="2026-11-20T09:30:00.250+00:00",
+        duration_s=1412.5, model=case.model, params_json=canonical_json(case.question), dataset=case.dataset,
+        dataset_sha256="cd" * 32, n_train=50_000, n_test=10_000, seed=case.seed, epoch=1, batch_size=128, image_size=32,
+        device="cuda", device_name="NVIDIA H200", precision="float32", layout="contiguous", compiled=False, threads=16,
+        metric="test_top1_pct", part=None, protocol=METRICS["test_top1_pct"].protocol, repeat=None, value=82.27,
+        unit="%", status="ok", reason=None, deviations="best epoch on the test set",
+    )  # fmt: skip
+    return dataclasses.replace(plain, **changes)
+
+
+def a_million_rows() -> pyarrow.Table:
+    """Trainings of 5,000 cases in 100 runs, 200 rows each, as they would have been appended."""
+    schema = schema_of(Measurement)
+    cases = [measurement(training(number), run_id=f"2026-run-{number // (CASES // RUNS)}") for number in range(CASES)]
+    columns = ("run_id", "case_id", "params_json", "seed")
+    by_case = pyarrow.Table.from_pylist([{name: getattr(row, name) for name in columns} for row in cases])
+    one = dataclasses.asdict(cases[0]) | {"started_at": pyarrow.scalar(0, schema.field("started_at").type)}
+    draw = random.Random(0)
+    metrics = ["train_loss", "train_top1_pct", "test_loss", "test_top1_pct", "epoch_s", "train_fps"]
+    drawn = {
+        **{name: by_case[name].combine_chunks().take([i * CASES // ROWS for i in range(ROWS)]) for name in columns},
+        "metric": [metrics[i % len(metrics)] for i in range(ROWS)],
+        "epoch": [i % 200 // len(metrics) + 1 for i in range(ROWS)],
+        "value": [draw.random() * 100 for _ in range(ROWS)],
+    }
+    for name in schema.names:
+        if name not in drawn:
+            value = one[name]
+            drawn[name] = pyarrow.nulls(ROWS, schema.field(name).type) if value is None else pyarrow.repeat(value, ROWS)
+    return pyarrow.table({name: drawn[name] for name in schema.names}, schema=schema)
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory) -> Store:
+    store = Store(tmp_path_factory.mktemp("million") / "store")
+    table, rows = delta.Table(f"{store.uri}/measurements", schema_of(Measurement)), a_million_rows()
+    for part in range(10):
+        table.append(rows.slice(part * ROWS // 10, ROWS // 10))
+    start = time.perf_counter()
+    store.compact()
+    print(f"\ncompacting {ROWS:,} rows: {time.perf_counter() - start:.2f} s")
+    return store
+
+
+def milliseconds(action, times: int) -> list[float]:
+    taken = []
+    for _ in range(times):
+        start = time.perf_counter()
+        action()
+        taken.append(1000 * (time.perf_counter() - start))
+    return sorted(taken)
+
+
+@pytest.mark.parametrize("before", ["an empty store", "a million rows"])
+def test_appending_a_row_takes_under_50_ms(tmp_path, request, before):
+    store = Store(tmp_path / "store") if before == "an empty store" else request.getfixturevalue("full")
+    row = measurement(training(0))
+    # 250 appends pass the number of small files at which the store tidies up twice.
+    taken = milliseconds(lambda: store.append([row]), times=250)
+    median, p95, mean = statistics.median(taken), taken[int(0.95 * len(taken))], statistics.mean(taken)
+    print(f"\nappending one row to {before}: median {median:.1f} ms, p95 {p95:.1f} ms, mean {mean:.1f} ms")
+    assert median < 50
+
+
+LOAD = """
+import re, sys, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from bench.store import Store
+def peak_mb():
+    return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
+before, start, busy = peak_mb(), time.perf_counter(), time.process_time()
+frame = Store(sys.argv[2]).load()
+print(len(frame), time.perf_counter() - start, time.process_time() - busy, before, peak_mb())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak memory of a process as Linux tells it")
+def test_loading_a_million_rows_takes_under_2_s(full):
+    command = [sys.executable, "-c", LOAD, str(ROOT), full.uri]
+    outputs = [subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(3)]
+    found = [[float(word) for word in output.split()] for output in outputs]
+    rows, best, busy, before, peak = min(found, key=lambda each: each[1])
+    print(f"\nloading {rows:,.0f} rows in a new process: {best:.2f} s ({busy:.2f} s of CPU),", end=" ")
+    print(f"peak memory {before:.0f} MB before, {peak:.0f} MB after")
+    assert rows >= ROWS
+    assert best < 2
+
+
+def test_a_run_finds_out_what_is_finished_among_a_million_rows(full):
+    cases = [training(number) for number in range(100)]
+    taken = milliseconds(lambda: full.finished(cases, "NVIDIA H200", 16), times=3)
+    print(f"\nfinished cases among {ROWS:,} rows: {taken[0]:.0f} ms")
+    assert len(full.finished(cases, "NVIDIA H200", 16)) == 100
+
+
+WRITE = """
+import sys
+sys.path[:0] = sys.argv[1:3]
+from test_store_speed import Store, measurement, training
+store, row = Store(sys.argv[3]), measurement(training(int(sys.argv[4])))
+for _ in range(100):
+    store.append([row])
+"""
+
+
+def test_four_processes_append_100_rows_each_one_by_one(tmp_path):
+    uri, start = str(tmp_path / "store"), time.perf_counter()
+    begin = [sys.executable, "-c", WRITE, str(ROOT), str(Path(__file__).parent), uri]
+    running = [subprocess.Popen([*begin, str(number)]) for number in range(4)]
+    assert [process.wait() for process in running] == [0] * 4
+    print(f"\nfour processes, 100 appends each: {time.perf_counter() - start:.1f} s in all")
+    assert Store(uri).load()["case_id"].value_counts().tolist() == [100] * 4
