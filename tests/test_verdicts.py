@@ -29,6 +29,7 @@ QUANTITIES = {
     "large_curve": {"metric": "test_loss", "model": "large", "at": "all"},
     "small_early": {"metric": "test_loss", "model": "small", "at": [1, 2]},
     "small_epoch_s": {"metric": "epoch_s", "model": "small", "at": "all"},
+    "small_bytes": {"metric": "forward_peak_bytes", "model": "small"},
     "small_fps": {"metric": "fps", "model": "small"},
     "large_fps": {"metric": "fps", "model": "large"},
 }
@@ -56,6 +57,7 @@ def suite(**claims: dict) -> Suite:
             "measures": {
                 "static": {"models": ["*"]},
                 "timing": {"models": ["*"], "batch_sizes": [1]},
+                "memory": {"models": ["*"], "batch_sizes": [1]},
                 "accuracy": {"models": ["*"], "datasets": ["cifar"], "recipes": ["run"], "seeds": 3},
             },
             "profiles": {
@@ -331,6 +333,17 @@ def test_the_epochs_of_a_clock_repeat_the_same_work():
     assert (found.measured.point, len(found.samples), found.verdict) == (46.0, 3, "inconclusive")
 
 
+def test_seeds_of_a_clock_are_one_sample_each():
+    claim = {"kind": "open", "unit": "s", "measured": "small_epoch_s"}
+    found = check(claim, trained("small", [[1.0, 2.0, 9.0], [1.0, 3.0, 9.0], [1.0, 4.0, 9.0]], "epoch_s"))
+    assert [sample.value for sample in found.samples] == [2.0, 3.0, 4.0]  # the median of its epochs
+
+
+def test_peak_bytes_are_counted_not_timed():
+    claim = {"kind": "recount", "published": 4096, "unit": "bytes", "measured": "small_bytes"}
+    assert check(claim, rows("memory/small/batch1", "forward_peak_bytes", 4096)).verdict == "reproduced"
+
+
 def test_a_speed_counts_on_the_named_hardware_alone():
     claim = {**RATIO, "measured": "small_fps", "unit": "images/s", "hardware": "*T4*"}
     found = check(claim, rows("timing/small/batch1", "fps", [2.0] * 6))
@@ -374,6 +387,11 @@ def test_seeds_under_different_conditions_are_not_pooled(key, other):
     assert str(other) in found.reason
 
 
+def test_models_tested_on_different_images_are_not_compared():
+    found = check(GAIN, trained("small", [80.0] * 3), trained("large", [81.0] * 3, n_test=2_000))
+    assert found.reason == "Not comparable: n_test is 2000 in run run1, 10000 in run run1."
+
+
 def test_a_quantity_that_fits_several_cases_is_never_pooled():
     found = check({**COUNT, "measured": "any_params"}, rows("static/small", "params", 100))
     assert "fits several cases, static/small and static/large" in found.reason
@@ -407,6 +425,11 @@ def test_what_is_not_measured_says_why_and_how_to_measure_it(found, words):
 def test_a_training_that_stopped_early_has_no_last_epoch():
     found = check(TOP1, trained("small", {0: [80.0, 81.0]}))
     assert found.reason == "Stopped after epoch 2 of 3 (accuracy/small/cifar/run (seed 0), run run1)."
+    failed = {"status": "failed", "reason": "out of memory", "epoch": None}
+    found = check(TOP1, trained("small", {0: [80.0]}), trained("small", {0: [None]}, "train_loss", **failed))
+    assert found.reason == "Failed (accuracy/small/cifar/run (seed 0)): out of memory."
+    gap = [row for row in trained("small", {0: 80.0}) if row["epoch"] != 2]
+    assert check({**TOP1, "measured": "small_best"}, gap).reason.startswith("Epoch 2 of 3 is not there")
     early = {"kind": "open", "unit": "nats", "measured": "mean(small_early)"}  # epochs 1 and 2 are there
     assert check(early, trained("small", {0: [0.9, 0.5]}, "test_loss")).verdict == "answered"
 
@@ -430,6 +453,11 @@ def test_a_failed_seed_is_told_beside_those_that_finished():
     assert found.reason.endswith("Failed (accuracy/small/cifar/run (seed 2)): out of memory.")
 
 
+def test_only_what_is_complete_is_measured_again_by_force():
+    assert check(TOP1, trained("small", [81.0] * 3)).command.endswith("--force")
+    assert not check(TOP1, trained("small", [81.0])).command.endswith("--force")
+
+
 def test_more_seeds_than_the_profile_plans_are_asked_for_in_the_command():
     found = check({**TOP1, "min_seeds": 5})
     assert found.command == "bench run suites/made.toml --profile paper --only 'accuracy/small/cifar/run/*' --seeds 5"
@@ -447,6 +475,8 @@ def test_a_quick_run_is_an_indication_and_never_a_verdict():
     assert found.indication == "quick profile points the same way: +4.10 points (1 seed, 2 epochs, 2,000 test images)"
     other_way = check({**GAIN, "measured": "small_top1 - large_top1"}, small, large)
     assert "points the other way: −4.10 points" in other_way.indication
+    sized = {**GAIN, "kind": "retrain", "above": None, "published": -5.0, "tolerance": 1.0}
+    assert "points the other way: +4.10 points" in check(sized, small, large).indication
     assert check(TOP1, small).indication == "quick profile: 40.00 % (1 seed, 2 epochs, 2,000 test images)"
 
 
