@@ -1,6 +1,6 @@
-"""Figures set like a table, one row per model or claim: accuracy bars, counted parameters, time ratios.
+"""Bars of counted parameters and ratios of time, set like a table: one row per claim or model.
 
-Computes no statistic of its own (means and intervals are `stats.py`'s) and draws nothing for which there is no row.
+Computes no statistic of its own (intervals are `stats.py`'s) and draws nothing for which there is no row.
 """
 
 import math
@@ -12,55 +12,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from bench import stats
-from bench.figures import (
-    FONT,
-    INK,
-    LINE,
-    MUTED,
-    PUBLISHED,
-    SERIES,
-    SMALL,
-    SURFACE,
-    Absent,
-    Figure,
-    colours_of,
-    finish,
-    sheet,
-    styled,
-)
-from bench.frames import fullest, published_of
+from bench.figures import Absent, Figure, colours_of, finish, sheet, styled
+from bench.frames import fullest
+from bench.palette import FONT, INK, LINE, MUTED, PUBLISHED, SERIES, SMALL, SURFACE
 from bench.spec import Suite
 from bench.verdicts import CheckVerdict, Verdict
 
 _LEFT, _RIGHT = 210.0, 690.0  # px; names stand to the left, numbers to the right
 _NUMBERS = _RIGHT + 24
 _COUNTED = SERIES["slate"][0]
-
-
-@styled
-def accuracy_bars(name: str, suite: Suite, rows: pd.DataFrame) -> Figure | Absent:
-    """Test accuracy per model with the published value as a hollow marker and the test set's resolution as whiskers.
-
-    Args:
-        rows: as `frames.named` gives them.
-    """
-    title = "Test accuracy"
-    found = fullest(rows[(rows["metric"] == "test_top1_pct") & rows["epoch"].notna()])
-    if found.empty:
-        return Absent(name, title, "No model was trained.", "accuracy")
-    table = _accuracies(suite, found)
-    panels = list(table.groupby("measure", sort=False))
-    figure, ax = sheet(sum(46 + 46 * len(part) for _, part in panels) + 40)
-    colours, top = colours_of(list(suite.models)), 0.0
-    for _, part in panels:
-        top = _accuracy_panel(ax, part, colours, top)
-    _percent_axis(ax, top)
-    reading = _accuracy_reading(table, bool(found["reduced"].any()))
-    note = (
-        "Bars start at zero. The whiskers are what the test set can resolve around one accuracy (Wilson, 95 %), dots "
-        "are single seeds, the hollow diamond is the published value. " + _at_note(table)
-    )
-    return finish(figure, name, title, reading, f"Bar chart. {reading}", table.drop(columns="points"), note)
 
 
 @styled
@@ -111,102 +71,6 @@ def time_ratios(name: str, suite: Suite, rows: pd.DataFrame) -> Figure | Absent:
     return finish(figure, name, title, reading, f"Dot plot. {reading}", table, note)
 
 
-# Accuracy
-
-
-def _accuracies(suite: Suite, rows: pd.DataFrame) -> pd.DataFrame:
-    published = published_of(suite, "test_top1_pct")
-    at = {q.model: q.at for q in suite.quantities.values() if q.metric == "test_top1_pct" and q.at in ("last", "best")}
-    table = []
-    for (measure, model), part in rows.groupby(["measure_key", "model"], sort=False):
-        lasts = [float(seed.sort_values("epoch")["value"].iloc[-1]) for _, seed in part.groupby("case_id")]
-        bests = [float(seed["value"].max()) for _, seed in part.groupby("case_id")]
-        best = at.get(model) == "best"
-        points = bests if best else lasts
-        images, mean = int(part["n_test"].iloc[0]), stats.mean(points)
-        whisker = stats.accuracy_interval(mean, images)
-        claimed, claim = published.get((measure, model)) or published.get((None, model)) or (None, None)
-        table.append(
-            {
-                "measure": _panel_title(suite, str(measure), part),
-                "model": model,
-                "label": suite.models[str(model)].label,
-                "top1_pct": mean,
-                "at": "best epoch" if best else "last epoch",
-                "last_epoch_pct": stats.mean(lasts),
-                "best_epoch_pct": stats.mean(bests),
-                "low": whisker.low,
-                "high": whisker.high,
-                "seeds": len(points),
-                "published_pct": claimed,
-                "claim": claim,
-                "points": points,
-            }
-        )
-    return pd.DataFrame(table)
-
-
-def _panel_title(suite: Suite, measure: str, part: pd.DataFrame) -> str:
-    recipe = part["recipe_key"].iloc[0]
-    used = [data.label for data in suite.datasets.values() if data.name == part["dataset"].iloc[0]]
-    profile = f"profile {part['profile'].iloc[0]}"
-    return ", ".join(filter(None, [*used[:1], suite.recipes[recipe].label if recipe in suite.recipes else "", profile]))
-
-
-def _px(percent: float) -> float:
-    return _LEFT + percent / 100 * (_RIGHT - _LEFT)
-
-
-def _accuracy_panel(ax: Axes, part: pd.DataFrame, colours: Mapping[str, str], top: float) -> float:
-    ax.text(0, top + 22, part["measure"].iloc[0], size=FONT, color=INK, weight="bold")
-    y = top + 46
-    for line in part.to_dict("records"):
-        ax.fill_between([_LEFT, _px(line["top1_pct"])], y, y + 22, color=colours[line["model"]], lw=0)
-        ax.plot([_px(line["low"]), _px(line["high"])], [y + 11] * 2, color=INK, lw=1.4)
-        for end in (line["low"], line["high"]):
-            ax.plot([_px(end)] * 2, [y + 7, y + 15], color=INK, lw=1.4)
-        for point in line["points"] if len(line["points"]) > 1 else ():
-            ax.plot([_px(point)], [y + 26], "o", ms=4, color=colours[line["model"]], mew=0)
-        if not pd.isna(line["published_pct"]):
-            ax.plot([_px(line["published_pct"])], [y + 11], "D", ms=9, mfc=SURFACE, mec=PUBLISHED, mew=1.8)
-        ax.text(0, y + 16, line["label"], size=FONT, color=INK)
-        half = (line["high"] - line["low"]) / 2
-        ax.text(_NUMBERS, y + 10, f"{line['top1_pct']:.2f} % ± {half:.2f}", size=FONT, color=INK, weight="bold")
-        ax.text(_NUMBERS, y + 27, _beside(line), size=SMALL, color=MUTED)
-        y += 46
-    return y
-
-
-def _beside(line: Mapping[str, Any]) -> str:
-    other = "last_epoch_pct" if line["at"] == "best epoch" else "best_epoch_pct"
-    text = f"{other.split('_')[0]} epoch {line[other]:.2f} %"
-    return text if pd.isna(line["published_pct"]) else f"{text}, published {line['published_pct']:.2f} %"
-
-
-def _percent_axis(ax: Axes, top: float) -> None:
-    ax.plot([_LEFT, _RIGHT], [top] * 2, color=LINE, lw=1)
-    for percent in range(0, 101, 20):
-        ax.plot([_px(percent)] * 2, [top, top + 4], color=LINE, lw=1)
-        ax.text(_px(percent), top + 20, f"{percent} %", size=SMALL, color=MUTED, ha="center")
-
-
-def _accuracy_reading(table: pd.DataFrame, reduced: bool) -> str:
-    first = table[table["measure"] == table["measure"].iloc[0]]
-    best, worst = first.loc[first["top1_pct"].idxmax()], first.loc[first["top1_pct"].idxmin()]
-    seeds = int(first["seeds"].max())
-    text = f"{best['label']} reaches {best['top1_pct']:.2f} %"
-    if len(first) > 1:
-        text += f", {worst['label']} {worst['top1_pct']:.2f} %"
-    text += f" ({best['measure']}, {seeds} seed{'s' if seeds > 1 else ''})."
-    return f"A reduced run, not comparable with the published values: {text}" if reduced else text
-
-
-def _at_note(table: pd.DataFrame) -> str:
-    if (table["at"] == "best epoch").any():
-        return "The best epoch on the test set is shown, as the source reports it; the last epoch stands beside it."
-    return "The last epoch is shown; the best one stands beside it."
-
-
 # Counts
 
 
@@ -231,7 +95,8 @@ def _count_bar(ax: Axes, claim: str, check: CheckVerdict, top: float, largest: f
 
 def _count_record(claim: str, check: CheckVerdict) -> dict[str, object]:
     counted = check.measured.point if check.measured else None
-    return {"claim": claim, "says": check.says, "published": check.published, "counted": counted, "verdict": check.verdict}
+    published = check.published
+    return {"claim": claim, "says": check.says, "published": published, "counted": counted, "verdict": check.verdict}
 
 
 def _count_reading(points: Sequence[float]) -> str:

@@ -1,13 +1,13 @@
 """Which figures a suite has, in the order of the page.
 
-Draws nothing itself: `forest.py`, `bars.py` and `curves.py` do.
+Draws nothing itself: `forest.py`, `accuracy.py`, `curves.py` and `bars.py` do.
 """
 
 from collections.abc import Sequence
 
 import pandas as pd
 
-from bench import bars, curves, forest
+from bench import accuracy, bars, curves, forest
 from bench.figures import Absent, Figure
 from bench.frames import PublishedCurve
 from bench.spec import Suite
@@ -32,7 +32,7 @@ def figures_of(
     trained = [key for key, measure in suite.measures.items() if (measure.measure or key) == "accuracy"]
     figures: list[Figure | Absent] = []
     if "accuracy" in measured:
-        figures.append(bars.accuracy_bars(f"{suite.id}-accuracy", suite, found))
+        figures.append(accuracy.accuracy_bars(f"{suite.id}-accuracy", suite, found))
         figures += [curves.learning_curves(f"{suite.id}-curves-{key}", suite, found, published, key) for key in trained]
     if "timing" in measured and "accuracy" in measured:
         figures.append(curves.speed_over_accuracy(f"{suite.id}-speed", suite, found))

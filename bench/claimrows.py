@@ -39,7 +39,7 @@ def _claim(suite: Suite, verdict: Verdict, anchors: Mapping[tuple[str, str], str
     return ClaimRow(
         anchor=anchors[verdict.suite, verdict.claim],
         claim=verdict.claim,
-        says=verdict.says,
+        says=notation.kept_together(verdict.says),
         word=verdict.verdict,
         rank=WORDS.index(verdict.verdict),
         far=_far(verdict),
@@ -57,7 +57,7 @@ def _claim(suite: Suite, verdict: Verdict, anchors: Mapping[tuple[str, str], str
 
 
 def _far(verdict: Verdict) -> float:
-    """How many tolerances the farthest check is off; one below zero where nothing can be said, so that it sorts last."""
+    """How many tolerances the farthest check is off; below zero where nothing was measured, so that it sorts last."""
     places = [place(check) for check in verdict.checks]
     return round(min(max((abs(at.x) for at in places if at), default=-1.0), 1e9), 4)
 
@@ -69,13 +69,13 @@ def _byline(source: Source) -> str:
 def _check(check: CheckVerdict) -> CheckRow:
     difference = check.difference
     return CheckRow(
-        says=check.says,
+        says=notation.kept_together(check.says),
         word=check.verdict,
         published=None if check.published is None else Amount(*notation.published(check.published, check.unit)),
         measured=_measured(check),
         interval=_interval(check),
         difference=None if difference is None else _signed(difference, check),
-        reason=check.reason,
+        reason=notation.kept_together(check.reason),
         details=tuple(_details(check)),
         calculation=check.calculation,
         samples=tuple(_sample(sample) for sample in check.samples[:_SAMPLES_SHOWN]),

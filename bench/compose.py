@@ -8,10 +8,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pandas as pd
 
-from bench import charts, cost, costing
+from bench import charts, cost, costing, notation
 from bench.claimrows import claim_rows
 from bench.figures import Absent, Figure
 from bench.frames import named, published_curves
@@ -90,9 +91,7 @@ def build(
 def _anchors(verdicts: Sequence[Verdict]) -> dict[tuple[str, str], str]:
     """(suite, claim) -> the id of its row: the claim's own where no other suite has the same."""
     seen = Counter(verdict.claim for verdict in verdicts)
-    return {
-        (v.suite, v.claim): v.claim if seen[v.claim] == 1 else f"{v.suite}-{v.claim}" for v in verdicts
-    }
+    return {(v.suite, v.claim): v.claim if seen[v.claim] == 1 else f"{v.suite}-{v.claim}" for v in verdicts}
 
 
 def _tiles(verdicts: Iterable[Verdict]) -> tuple[Tile, ...]:
@@ -127,7 +126,7 @@ def _section(
 
 
 def _with_command(figure: Figure | Absent, loaded: LoadedSuite) -> Figure | Absent:
-    """For a figure without rows, the command that measures them: under the default profile unless that leaves it out."""
+    """For a figure without rows, the command that measures them, under a profile that does not leave them out."""
     if isinstance(figure, Figure) or figure.measure is None:
         return figure
     suite = loaded.suite
@@ -167,9 +166,9 @@ def _reduced(suites: Sequence[LoadedSuite], frames: Mapping[str, pd.DataFrame]) 
         frame = frames[loaded.suite.id]
         learned = frame[frame["seed"].notna()]
         if len(learned) and learned["reduced"].all():
-            profiles = [loaded.suite.profiles[key] for key in learned["profile"].unique() if key in loaded.suite.profiles]
-            label, note = profiles[0].label, (profiles[0].note or "").strip()
-            return f"This is a {label} run: what depends on training is shown as a hint and not judged. {note}".strip()
+            profile = loaded.suite.profiles[learned["profile"].iloc[0]]
+            text = f"This is a {profile.label} run: what depends on training is shown as a hint and not judged."
+            return f"{text} {profile.note or ''}".strip()
     return None
 
 
@@ -177,7 +176,7 @@ def _findings(verdicts: Sequence[Verdict], anchors: Mapping[tuple[str, str], str
     by_id = {verdict.claim: verdict for verdict in reversed(verdicts)}
     for claim, text in findings(verdicts):
         verdict = by_id[claim]
-        yield Finding(Link(claim, anchors[verdict.suite, claim]), verdict.verdict, text)
+        yield Finding(Link(claim, anchors[verdict.suite, claim]), verdict.verdict, notation.kept_together(text))
 
 
 def _first(verdicts: Iterable[Verdict], anchors: Mapping[tuple[str, str], str]) -> Iterator[Finding]:
@@ -186,14 +185,15 @@ def _first(verdicts: Iterable[Verdict], anchors: Mapping[tuple[str, str], str]) 
         for verdict in verdicts:
             if verdict.verdict == word:
                 reason = next(check.reason for check in verdict.checks if check.verdict == word)
-                yield Finding(Link(verdict.claim, anchors[verdict.suite, verdict.claim]), word, f"{verdict.says}. {reason}")
+                text = notation.kept_together(f"{verdict.says}. {reason}")
+                yield Finding(Link(verdict.claim, anchors[verdict.suite, verdict.claim]), word, text)
 
 
 def _costs(suite: Suite, frame: pd.DataFrame) -> CostTable | None:
     bill = costing.bill(suite, frame)
     if not bill:
         return None
-    records = [
+    records: list[dict[str, Any]] = [
         {"training": line.training, "known_from": line.way, "device": cell.device, "hours": cell.hours, "usd": cell.usd,
          "basis": cell.basis, "usd_basis": cell.usd_basis, "source": cell.source}
         for line in bill
@@ -235,18 +235,22 @@ def _calculations(verdicts: Iterable[Verdict], anchors: Mapping[tuple[str, str],
                 yield Calculation(anchor, verdict.claim, check.says, check.calculation, check.reason)
 
 
-def _run(run: Mapping[str, object]) -> Run:
+def _run(run: Mapping[str, Any]) -> Run:
     facts = []
     for column, name in _FACTS.items():
         value = run.get(column)
         if value is None or value is pd.NA or value != value:
             continue
-        facts.append((name, f"{int(value) / 1024**3:.0f} GiB" if column == "ram_bytes" else _plain(value)))  # type: ignore[call-overload]
+        facts.append((name, _fact(column, value)))
     return Run(str(run["run_id"]), str(run["started_at"])[:16].replace("T", " "), str(run["command"]), tuple(facts))
 
 
-def _plain(value: object) -> str:
-    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+def _fact(column: str, value: Any) -> str:
+    if column == "ram_bytes":
+        return f"{value / 1024**3:.0f} GiB"
+    if column.endswith("sha256"):
+        return f"{value[:16]}…"  # enough to tell two apart; the store has all of it
+    return {"True": "yes", "False": "no"}.get(str(value), str(value))
 
 
 def _digest(rows: pd.DataFrame) -> str:

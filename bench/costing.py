@@ -1,4 +1,4 @@
-"""What a suite's trainings cost on every device of the price table: from arithmetic, as published, and from this machine.
+"""What a suite's trainings cost on every device of the price table: by arithmetic, as published, and from this machine.
 
 Never writes a number without its label: measured, published or estimated, with the source of throughput and price.
 """
@@ -39,8 +39,8 @@ def _lines(training: Training, rows: pd.DataFrame) -> Iterator[Line]:
         cells = tuple(cost.cost_of(flops, name) for name in cost.DEVICES)
         yield Line(training.label, "counted FLOPs ÷ effective FLOP/s", cells)
     if training.published_epoch_s and training.published_device:
-        published = training.published_device.lower()
-        cells = tuple(_published(training.published_epoch_s * training.epochs, published, name) for name in cost.DEVICES)
+        seconds, device = training.published_epoch_s * training.epochs, training.published_device.lower()
+        cells = tuple(_published(seconds, device, name) for name in cost.DEVICES)
         yield Line(training.label, f"published {training.published_epoch_s:g} s per epoch", cells)
     yield from _from_here(training, rows)
 

@@ -11,22 +11,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from bench import notation, stats
-from bench.figures import (
-    FONT,
-    INK,
-    LINE,
-    MUTED,
-    PUBLISHED,
-    SMALL,
-    Absent,
-    Figure,
-    axes,
-    canvas,
-    colours_of,
-    finish,
-    styled,
-)
+from bench.accuracy import accuracies
+from bench.figures import Absent, Figure, axes, canvas, colours_of, finish, styled
 from bench.frames import PublishedCurve, fullest
+from bench.palette import FONT, INK, LINE, MUTED, PUBLISHED, SMALL
 from bench.spec import Suite
 
 _PLOT = 250.0  # px, height of the learning curves
@@ -51,7 +39,8 @@ def learning_curves(
     colours = colours_of(list(suite.models))
     left, right = axes(figure, 44, 40, 300, 250), axes(figure, 534, 40, 290, 250)
     _curve_panel(left, suite, table, colours, {"test_top1_pct": "-"}, "Test accuracy, %", behind)
-    _curve_panel(right, suite, table, colours, {"test_loss": "-", "train_loss": ":"}, "Loss, nats (training dotted)", [])
+    losses = {"test_loss": "-", "train_loss": ":"}
+    _curve_panel(right, suite, table, colours, losses, "Loss, nats (training dotted)", [])
     reading = _curve_reading(suite, table)
     seeds = found["seed"].nunique()
     shade = "The shade reaches from the lowest to the highest seed." if seeds > 1 else "One seed: no spread to draw."
@@ -78,7 +67,10 @@ def speed_over_accuracy(name: str, suite: Suite, rows: pd.DataFrame) -> Figure |
         f"{fastest['label']} is the fastest ({fastest['fps']:,.0f} images/s) at {fastest['top1_pct']:.2f} %."
     )
     where = f"{speeds['device_name'].iloc[0]}, batch {table['batch_size'].iloc[0]}"
-    note = f"Images per second on {where}. Whiskers are 95 % intervals. Neither axis starts at zero."
+    note = (
+        f"Images per second on {where}; accuracy: {table['panel'].iloc[0]}. The area of a bubble is its parameters, "
+        "whiskers are 95 % intervals. Neither axis starts at zero."
+    )
     return finish(figure, name, title, reading, f"Scatter plot. {reading}", table, note)
 
 
@@ -91,7 +83,8 @@ def _curves(suite: Suite, rows: pd.DataFrame) -> pd.DataFrame:
         values = [float(value) for value in part["value"] if value is not None and math.isfinite(value)]
         if values:
             line = {"model": model, "label": suite.models[str(model)].label, "metric": metric, "epoch": int(epoch)}
-            table.append({**line, "mean": stats.mean(values), "low": min(values), "high": max(values), "seeds": len(values)})
+            spread = {"low": min(values), "high": max(values), "seeds": len(values)}
+            table.append({**line, "mean": stats.mean(values), **spread})
     return pd.DataFrame(table).sort_values(["model", "metric", "epoch"], kind="stable")
 
 
@@ -116,14 +109,16 @@ def _curve_panel(
             line = table[(table["model"] == model) & (table["metric"] == metric)]
             if line.empty:
                 continue
-            ax.plot(line["epoch"], line["mean"], color=colours[model], lw=2, ls=style, marker="o" if len(line) < 6 else "")
+            marker = "o" if len(line) < 6 else ""
+            ax.plot(line["epoch"], line["mean"], color=colours[model], lw=2, ls=style, marker=marker)
             if (line["seeds"] > 1).any() and style == "-":
                 ax.fill_between(line["epoch"], line["low"], line["high"], color=colours[model], alpha=0.18, lw=0)
             if style == "-":
                 ends.append((float(line["mean"].iloc[-1]), suite.models[model].label, colours[model]))
     last = max([int(table["epoch"].max()), *(int(curve.epochs[-1]) for curve in behind)])
     ax.set_xlim(1, max(last, 2))
-    ax.set_xticks([tick for tick in sorted({1, *range(5 if last > 10 else 1, last + 1, 5 if last > 10 else 1)})])
+    step = 1 if last <= 10 else 5 if last <= 50 else 50
+    ax.set_xticks(sorted({1, *range(step, last + 1, step)}))
     ax.set_xlabel("epoch", size=SMALL, color=MUTED, labelpad=4)
     _end_labels(ax, ends, last)
 
@@ -145,12 +140,12 @@ def _end_labels(ax: Axes, ends: Iterable[tuple[float, str, str]], last: float) -
 
 
 def apart(wanted: Sequence[float], heights: Sequence[float]) -> list[float]:
-    """Ascending places as near to the wanted ones as they can be without touching: blocks that touch share their mean."""
+    """Ascending places near the wanted ones that do not touch: blocks that would are stacked around their mean."""
     blocks: list[tuple[float, float, list[int]]] = []  # lower end, height, members
     for number, (centre, height) in enumerate(zip(wanted, heights, strict=True)):
         low, members = centre - height / 2, [number]
         while blocks and blocks[-1][0] + blocks[-1][1] > low:
-            before_low, before_height, before = blocks.pop()
+            _, before_height, before = blocks.pop()
             members = before + members
             height += before_height
             middle = stats.mean([wanted[i] for i in members])
@@ -177,30 +172,25 @@ def _curve_reading(suite: Suite, table: pd.DataFrame) -> str:
 
 
 def _speeds(suite: Suite, speeds: pd.DataFrame, trained: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """One line per model with a speed at the largest batch, an accuracy (of its first training) and a size."""
     batch = speeds["batch_size"].max()
     params = rows[rows["metric"] == "params"].groupby("model")["value"].last()
+    known = accuracies(suite, trained).drop_duplicates("model").set_index("model")
     table = []
     for model in suite.models:
         blocks = speeds[(speeds["model"] == model) & (speeds["batch_size"] == batch)]["value"]
-        final = trained[trained["model"] == model]
-        if blocks.empty or final.empty or model not in params:
+        if blocks.empty or model not in known.index or model not in params:
             continue
-        final = final[final["measure_key"] == final["measure_key"].iloc[0]].sort_values("epoch").groupby("case_id").last()
         fps = stats.median_interval([float(value) for value in blocks])
-        top1 = stats.accuracy_interval(stats.mean([float(v) for v in final["value"]]), int(final["n_test"].iloc[0]))
         table.append(
             {
                 "model": model,
-                "label": suite.models[model].label,
-                "top1_pct": top1.point,
-                "top1_low": top1.low,
-                "top1_high": top1.high,
+                **known.loc[model, ["label", "top1_pct", "low", "high", "panel"]].to_dict(),
                 "fps": fps.point,
                 "fps_low": fps.low if fps.bounded else float(blocks.min()),
                 "fps_high": fps.high if fps.bounded else float(blocks.max()),
                 "params": int(params[model]),
                 "batch_size": int(batch),
-                "data": final["dataset"].iloc[0],
             }
         )
     return pd.DataFrame(table)
@@ -212,7 +202,7 @@ def _bubbles(ax: Axes, table: pd.DataFrame, colours: Mapping[str, str]) -> None:
     for line in table.to_dict("records"):
         colour, x, y = colours[line["model"]], line["top1_pct"], line["fps"]
         ax.scatter([x], [y], s=900 * line["params"] / table["params"].max(), color=colour, alpha=0.35, lw=0, zorder=2)
-        ax.plot([line["top1_low"], line["top1_high"]], [y, y], color=colour, lw=1.4)
+        ax.plot([line["low"], line["high"]], [y, y], color=colour, lw=1.4)
         ax.plot([x, x], [line["fps_low"], line["fps_high"]], color=colour, lw=1.4)
         ax.plot([x], [y], "o", ms=5, color=colour, mew=0)
     ax.margins(0.12, 0.18)
@@ -233,8 +223,8 @@ def _bubble_names(ax: Axes, table: pd.DataFrame, colours: Mapping[str, str]) -> 
     places = apart([fps / per_px for fps in ordered["fps"]], [36.0] * len(ordered))
     for line, place in zip(ordered.to_dict("records"), places, strict=True):
         y = place * per_px
-        ax.plot([line["top1_high"], right, right + 14 * reach], [line["fps"], y, y], color=colours[line["model"]], lw=0.8,
-                ls=":", clip_on=False)  # fmt: skip
+        leader = ([line["high"], right, right + 14 * reach], [line["fps"], y, y])
+        ax.plot(*leader, color=colours[line["model"]], lw=0.8, ls=":", clip_on=False)
         ax.text(right + 18 * reach, y + 8 * per_px, line["label"], size=FONT, color=INK, va="center")
-        size = f"{notation.quantity(line['params'], 'parameters')}"
+        size = notation.quantity(line["params"], "parameters")
         ax.text(right + 18 * reach, y - 8 * per_px, size, size=SMALL, color=MUTED, va="center")

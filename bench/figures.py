@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 from xml.etree import ElementTree
 
 import matplotlib as mpl
@@ -17,67 +17,23 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-SVG = "http://www.w3.org/2000/svg"
-_HREF = "{http://www.w3.org/1999/xlink}href"
-
-# role -> (on white, on dark). Figures are drawn in the first; each hex code stands for its role when the page's
-# variables are put in its place, so no two roles may share one.
-COLOURS: dict[str, tuple[str, str]] = {
-    "ink": ("#1b1d21", "#e9eaec"),
-    "muted": ("#5b616b", "#a3a9b3"),
-    "line": ("#d4d7dc", "#3a3f47"),
-    "surface": ("#ffffff", "#15171b"),
-    "panel": ("#f5f6f8", "#1d2025"),
-    "band": ("#dcefe8", "#1d3a33"),
-    "published": ("#7a808a", "#8f96a1"),
-    "link": ("#0b5cad", "#7cb8f2"),
-}
-# Okabe and Ito's palette, the lighter ones a shade deeper on white and the darker ones lifted on dark, so that a mark
-# has 3 to 1 against the page.
-SERIES: dict[str, tuple[str, str]] = {
-    "blue": ("#0072b2", "#4aa8e0"),
-    "orange": ("#c27f00", "#e69f00"),
-    "green": ("#009e73", "#2fc79b"),
-    "purple": ("#c26598", "#dd93bb"),
-    "vermillion": ("#d55e00", "#f0803c"),
-    "sky": ("#3a93c9", "#7cc8f4"),
-    "olive": ("#8c8200", "#d9cc3c"),
-    "slate": ("#4d5563", "#b9c0cc"),
-}
-VERDICT_COLOURS: dict[str, tuple[str, str]] = {
-    "reproduced": ("#00996f", "#34cda1"),
-    "contradicted": ("#d45d01", "#f28542"),
-    "inconclusive": ("#c18001", "#e8a512"),
-    "inconsistent": ("#b8588d", "#e09cc2"),
-    "not measured": ("#7b818b", "#8e95a0"),
-    "answered": ("#0173b3", "#4ba9e1"),
-}
-# verdict -> (matplotlib's marker, path on a 16 by 16 grid, character): a shape of its own before any colour.
-SHAPES: dict[str, tuple[str, str, str]] = {
-    "reproduced": ("o", "M8 2a6 6 0 1 0 0 12a6 6 0 0 0 0-12z", "●"),
-    "contradicted": ("X", "M2.5 5.2 5.2 2.5 8 5.3l2.8-2.8 2.7 2.7L10.7 8l2.8 2.8-2.7 2.7L8 10.7l-2.8 2.8-2.7-2.7L5.3 8z", "✖"),
-    "inconclusive": ("D", "M8 1.5 14.5 8 8 14.5 1.5 8z", "◆"),
-    "inconsistent": ("s", "M2.5 2.5h11v11h-11z", "■"),
-    "not measured": ("o", "M8 2a6 6 0 1 0 0 12a6 6 0 0 0 0-12zm0 2a4 4 0 1 1 0 8a4 4 0 0 1 0-8z", "○"),
-    "answered": (">", "M3.5 2 14 8 3.5 14z", "▶"),
-}
-ALL_COLOURS: dict[str, tuple[str, str]] = {
-    **COLOURS,
-    **{f"series-{name}": pair for name, pair in SERIES.items()},
-    **{f"verdict-{name.replace(' ', '-')}": pair for name, pair in VERDICT_COLOURS.items()},
-}
-_VARIABLES = {light: f"var(--{role})" for role, (light, _) in ALL_COLOURS.items()} | {COLOURS["ink"][0]: "currentColor"}
-
-INK, MUTED, LINE, SURFACE, BAND, PUBLISHED = (
-    COLOURS[role][0] for role in ("ink", "muted", "line", "surface", "band", "published")
+from bench.palette import (
+    FONT,
+    FONT_STACK,
+    INK,
+    LINE,
+    MUTED,
+    SERIES,
+    SHAPES,
+    SMALL,
+    SURFACE,
+    VARIABLES,
+    VERDICT_COLOURS,
+    WIDTH,
 )
 
-FONT = 13.0  # px on a figure of WIDTH px; the page never draws it below 11
-SMALL = 12.0
-WIDTH = 960
-LEAST_WIDTH = 880  # px below which a figure scrolls in its box instead of shrinking
-FONT_STACK = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', 'Liberation Sans', Arial, sans-serif"
-
+SVG = "http://www.w3.org/2000/svg"
+_HREF = "{http://www.w3.org/1999/xlink}href"
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 P = ParamSpec("P")
@@ -157,6 +113,7 @@ def verdict_mark(ax: Axes, x: float, y: float, word: str, size: float = 9) -> No
     marker, colour = SHAPES[word][0], VERDICT_COLOURS[word][0]
     hollow = word == "not measured"
     face = "none" if hollow else colour
+    size = size * {"X": 1.15, "D": 0.9}.get(marker, 1.0)  # shapes of one area, not of one width
     ax.plot([x], [y], marker, ms=size, mfc=face, mec=colour, mew=1.6 if hollow else 0, clip_on=False, zorder=5)
 
 
@@ -171,12 +128,12 @@ def finish(
 ) -> Figure:
     """The figure as the page and the Markdown want it, with its data as CSV."""
     raw = _draw(figure, name)
-    themed = _rewritten(raw, name, alt, _VARIABLES)
+    themed = _rewritten(raw, name, alt, VARIABLES)
     plain = _rewritten(raw, name, alt, {}, standalone=True)
     return Figure(name, title, reading, alt, themed, plain, data.to_csv(index=False, lineterminator="\n"), note)
 
 
-def _style() -> dict[str, object]:
+def _style() -> Any:
     return {
         **sns.axes_style("white"),
         "text.parse_math": False,  # names are data: a dollar sign in one is a dollar sign

@@ -12,22 +12,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from bench import notation
-from bench.figures import (
-    BAND,
-    FONT,
-    INK,
-    LINE,
-    MUTED,
-    SMALL,
-    VERDICT_COLOURS,
-    WIDTH,
-    Absent,
-    Figure,
-    finish,
-    sheet,
-    styled,
-    verdict_mark,
-)
+from bench.figures import Absent, Figure, finish, sheet, styled, verdict_mark
+from bench.palette import BAND, FONT, INK, LINE, MUTED, SMALL, VERDICT_COLOURS, WIDTH
 from bench.verdicts import CheckVerdict, Verdict
 
 REACH = 4.0  # how many tolerances the axis shows to either side
@@ -130,17 +116,21 @@ def _over(distance: float, half: float) -> float:
 
 def _lines(verdicts: Sequence[Verdict]) -> list[_Line]:
     return [
-        _Line(verdict, check, number == 0, textwrap.wrap(check.says, 40), place(check), _aside(check))
+        _Line(verdict, check, number == 0, _wrapped(check.says, 40), place(check), _aside(check))
         for verdict in verdicts
         for number, check in enumerate(verdict.checks)
     ]
+
+
+def _wrapped(text: str, width: int, lines: int | None = None) -> list[str]:
+    return textwrap.wrap(notation.kept_together(text), width, max_lines=lines, placeholder=" …")
 
 
 def _aside(check: CheckVerdict) -> list[str]:
     if place(check) is not None:
         return []
     text = f"Hint only: {check.indication}" if check.indication else check.reason
-    return textwrap.wrap(text, 42, max_lines=3, placeholder=" …")
+    return _wrapped(text, 42, 3)
 
 
 def _header(ax: Axes) -> None:
@@ -180,7 +170,8 @@ def _interval(ax: Axes, line: _Line, at: Place, top: float) -> None:
     colour = VERDICT_COLOURS[line.check.verdict][0]
     left, right = _px(max(at.band[0], -REACH)), _px(min(at.band[1], REACH))
     ax.fill_between([left, right], top, top + line.height, color=BAND, lw=0)
-    ax.plot([_CENTRE, _CENTRE], [top, top + line.height], color=LINE, lw=1)
+    if at.band == (-1.0, 1.0):
+        ax.plot([_CENTRE, _CENTRE], [top, top + line.height], color=LINE, lw=1)
     y = top + 15
     if abs(at.x) > REACH:
         _arrow(ax, line.check, math.copysign(1, at.x), y, colour)

@@ -43,12 +43,12 @@ def named(suite: Suite, suite_sha256: str, rows: pd.DataFrame) -> pd.DataFrame:
     kept = rows[rows["case_id"].isin(list(about)) & (rows["status"] == "ok") & (rows["protocol"] == protocols)].copy()
     for position, name in enumerate(NAMES):
         kept[name] = kept["case_id"].map({case_id: found[position] for case_id, found in about.items()})
-    newest = kept.sort_values(["started_at", "run_id"], kind="stable").groupby(["case_id", "metric"])["run_id"]
-    return kept[kept["run_id"] == newest.transform("last")]
+    kept = kept.sort_values(["started_at", "run_id"], kind="stable")
+    return kept[kept["run_id"] == kept.groupby(["case_id", "metric"])["run_id"].transform("last")]
 
 
 def fullest(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows of one kind of profile on one device: full before reduced, CUDA before CPU; empty when there are none."""
+    """The rows of one kind of profile on one device: full before reduced, CUDA before CPU; none when there are none."""
     for reduced in (False, True):
         for device in ("cuda", "cpu"):
             found = rows[(rows["reduced"] == reduced) & (rows["device"] == device)]

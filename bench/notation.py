@@ -3,6 +3,7 @@
 Rounds for the eye only and computes nothing; a difference of percentages is written in points, never in percent.
 """
 
+import re
 from dataclasses import dataclass
 
 from bench.metrics import UNITS
@@ -11,7 +12,7 @@ MINUS = "\N{MINUS SIGN}"
 _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 # unit -> decimals, for units that keep one scale.
-_DECIMALS = {"%": 2, "points": 2, "nats": 3, "ratio": 2, "exponent": 2, "epochs": 0, "images": 0, "tokens": 0, "elements": 0}
+_DECIMALS = {"%": 2, "points": 2, "nats": 3, "ratio": 3, "exponent": 2}
 # (smallest magnitude, factor, unit as written), largest first.
 _STEPS = {
     "s": ((3600, 3600, "h"), (1, 1, "s"), (1e-3, 1e-3, "ms"), (0, 1e-6, "µs")),
@@ -21,6 +22,9 @@ _STEPS = {
     "flops/s": ((1e12, 1e12, "TFLOP/s"), (1e9, 1e9, "GFLOP/s"), (0, 1, "FLOP/s")),
 }
 _COUNTS = {"parameters", "elements", "bytes", "macs", "flops", "images", "tokens", "epochs"}
+
+
+_NUMBER_AND_UNIT = re.compile(r"(\d) (%|×|points|parameters|images/s|nats|ms|h|s|GiB|MiB|epochs)(?![\w])")
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ def scale(unit: str | None, *values: float) -> Scale:
 def published(value: float, unit: str | None) -> tuple[str, str]:
     """A published number with the digits it was printed with, and its unit.
 
-    A suite holds 48.20 as 48.2: percentages and points that are not whole get both their decimals back.
+    A suite holds 48.20 as 48.2 and 0.70 as 0.7: percentages, points and losses get both their decimals back.
     """
     chosen = scale(unit, value)
     if unit in ("%", "points") and not float(value).is_integer():
@@ -72,6 +76,8 @@ def published(value: float, unit: str | None) -> tuple[str, str]:
         text = chosen.text(value)
         return (text.rstrip("0").rstrip(".") if "." in text and "×" not in text else text), chosen.unit
     shortest = f"{abs(value):,}".removesuffix(".0")
+    if unit == "nats" and "." in shortest:
+        shortest = f"{shortest}0" if len(shortest.partition(".")[2]) == 1 else shortest
     return (f"{MINUS}{shortest}" if value < 0 else shortest), chosen.unit
 
 
@@ -84,6 +90,11 @@ def quantity(value: float, unit: str | None) -> str:
     """A number with its unit, as it stands in a sentence."""
     chosen = scale(unit, value)
     return f"{chosen.text(value)} {chosen.unit}".rstrip()
+
+
+def kept_together(text: str) -> str:
+    """The text with spaces that do not break between a number and its unit."""
+    return _NUMBER_AND_UNIT.sub("\\1\N{NO-BREAK SPACE}\\2", text)
 
 
 def _digits(magnitude: float) -> int:

@@ -27,20 +27,34 @@ from markupsafe import Markup
 
 from bench.compose import build
 from bench.errors import UsageError
-from bench.figures import ALL_COLOURS, FONT_STACK, LEAST_WIDTH, SHAPES, Figure
+from bench.figures import Figure
 from bench.page import Page
+from bench.palette import ALL_COLOURS, FONT_STACK, LEAST_WIDTH, SHAPES
 from bench.suitefile import LoadedSuite
 from bench.verdicts import Verdict
 
 FORMS = ("html", "md", "json", "csv", "junit")
 _ENDINGS = {"junit": "xml"}
+_COLUMNS = (
+    *("suite", "claim", "check", "verdict", "kind", "says", "unit", "published", "band_low", "band_high"),
+    *("measured", "measured_low", "measured_high", "seeds_or_blocks", "difference", "reason"),
+    *("source", "where", "command"),
+)
+_BLANK_LINES = re.compile(r"\n{3,}")
 _SUMMARY_LINES = 25
 _SUMMARY_WIDTH = 110
 
 __all__ = [
-    "FORMS", "build", "render_csv", "render_html", "render_json", "render_junit", "render_markdown", "terminal_summary",
+    "FORMS",
+    "build",
+    "render_csv",
+    "render_html",
+    "render_json",
+    "render_junit",
+    "render_markdown",
+    "terminal_summary",
     "write",
-]  # fmt: skip
+]
 
 
 def write(
@@ -107,10 +121,12 @@ def render_markdown(page: Page, images: str) -> tuple[str, dict[str, bytes]]:
         images: the folder of the figures, relative to the Markdown file.
     """
     found = [figure for section in page.sections for figure in (section.forest, *section.figures)]
-    drawn = {f"{images}/{figure.name}.svg": figure.standalone.encode() for figure in found if isinstance(figure, Figure)}
+    drawn = [figure for figure in found if isinstance(figure, Figure)]
     marks = {word: mark for word, (_, _, mark) in SHAPES.items()}
     text = _templates(_markdown).get_template("page.md.j2").render(page=page, images=images, marks=marks)
-    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n", drawn
+    return _BLANK_LINES.sub("\n\n", text).strip() + "\n", {
+        f"{images}/{f.name}.svg": f.standalone.encode() for f in drawn
+    }
 
 
 def render_json(page: Page) -> str:
@@ -121,7 +137,7 @@ def render_json(page: Page) -> str:
         "rows_sha256": page.digest,
         "tally": {tile.word: tile.count for tile in page.tiles},
         "claims": [_plain(asdict(verdict)) for verdict in page.verdicts],
-        "runs": [{"run_id": run.run_id, "date": run.date, "command": run.command, **dict(run.facts)} for run in page.runs],
+        "runs": [{"run_id": r.run_id, "date": r.date, "command": r.command, **dict(r.facts)} for r in page.runs],
     }
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -130,20 +146,15 @@ def render_csv(page: Page) -> str:
     """One line for each check of each claim."""
     out = io.StringIO()
     table = csv.writer(out, lineterminator="\n")
-    table.writerow(
-        "suite claim check verdict kind says unit published band_low band_high measured measured_low measured_high "
-        "difference seeds_or_blocks reason source where command".split()
-    )
+    table.writerow(_COLUMNS)
     for verdict in page.verdicts:
         for number, check in enumerate(verdict.checks):
             interval = check.measured
-            measured = [interval.point, interval.low, interval.high] if interval else [None] * 3
-            row = [
-                verdict.suite, verdict.claim, number, check.verdict, check.kind, check.says, check.unit, check.published,
-                check.low, check.high, *measured, check.difference, interval.n if interval else None, check.reason,
-                verdict.source, verdict.where, check.command,
-            ]  # fmt: skip
-            table.writerow([_plain(value) for value in row])
+            measured = [interval.point, interval.low, interval.high, interval.n] if interval else [None] * 4
+            line: list[Any] = [verdict.suite, verdict.claim, number, check.verdict, check.kind, check.says, check.unit]
+            line += [check.published, check.low, check.high, *measured, check.difference, check.reason]
+            line += [verdict.source, verdict.where, check.command]
+            table.writerow([_plain(value) for value in line])
     return out.getvalue()
 
 
@@ -154,9 +165,9 @@ def render_junit(page: Page) -> str:
         own = [verdict for verdict in page.verdicts if verdict.suite == section.key]
         failed = sum(verdict.verdict in ("contradicted", "inconsistent") for verdict in own)
         skipped = sum(verdict.verdict in ("not measured", "inconclusive") for verdict in own)
-        suite = ElementTree.SubElement(
-            root, "testsuite", name=section.key, tests=str(len(own)), failures=str(failed), errors="0", skipped=str(skipped)
-        )
+        counts = {"tests": len(own), "failures": failed, "errors": 0, "skipped": skipped}
+        numbers = {key: str(count) for key, count in counts.items()}
+        suite = ElementTree.SubElement(root, "testsuite", {"name": section.key, **numbers})
         for verdict in own:
             _case(suite, verdict)
     ElementTree.indent(root)

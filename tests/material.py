@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from bench.metrics import METRICS
 from bench.plan import Case, plan
 from bench.records import Environment, Measurement, as_row, canonical_json
-from bench.metrics import METRICS
-from bench.stats import Interval
 from bench.spec import Suite
+from bench.stats import Interval
 from bench.suitefile import LoadedSuite
 from bench.verdicts import CheckVerdict, Sample, Verdict, Word
 
@@ -79,7 +79,16 @@ def _verdict(loaded: LoadedSuite, key: str) -> Verdict:
     strongest = ("contradicted", "inconsistent", "inconclusive", "not measured", "reproduced", "answered")
     word = next(word for word in strongest if any(check.verdict == word for check in checks))
     return Verdict(
-        loaded.suite.id, key, claim.says, claim.source, claim.where, claim.quote, word, checks, tuple(claim.compare), claim.note
+        loaded.suite.id,
+        key,
+        claim.says,
+        claim.source,
+        claim.where,
+        claim.quote,
+        word,
+        checks,
+        tuple(claim.compare),
+        claim.note,
     )
 
 
@@ -158,7 +167,13 @@ _PARAMS = {
     "hybrid_every3": 731_274,
     "hybrid_standard_conv": 825_610,
 }
-_LATENCY = {"mlp_mixer": 1.0, "hybrid_stem": 1.06, "hybrid_interleaved": 1.3, "hybrid_every3": 1.18, "hybrid_standard_conv": 1.1}
+_LATENCY = {
+    "mlp_mixer": 1.0,
+    "hybrid_stem": 1.06,
+    "hybrid_interleaved": 1.3,
+    "hybrid_every3": 1.18,
+    "hybrid_standard_conv": 1.1,
+}
 
 
 def rows(profile: str = "paper", device: str = "cuda") -> pd.DataFrame:
@@ -170,7 +185,9 @@ def rows(profile: str = "paper", device: str = "cuda") -> pd.DataFrame:
 
 def frame(measurements: list[Measurement]) -> pd.DataFrame:
     """The measurements as one data frame, with the types of the store."""
-    return pd.DataFrame([as_row(found) for found in measurements]).convert_dtypes(dtype_backend="numpy_nullable")
+    found = pd.DataFrame([as_row(each) for each in measurements])
+    typed = found.convert_dtypes(dtype_backend="numpy_nullable")
+    return typed.assign(started_at=pd.to_datetime(found["started_at"], utc=True))
 
 
 def row(case: Case, metric: str, value: float | None, **changes: object) -> Measurement:
