@@ -8,7 +8,7 @@ import hashlib
 import math
 import random
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from torch.nn import functional
 from bench import augment, mixing
 from bench.context import Context
 from bench.data import Dataset
+from bench.dropout import Stream, bulk_dropout
 from bench.recipes import Recipe
 from bench.schedules import learning_rate
 
@@ -149,8 +150,11 @@ def derive(seed: int, *purpose: object) -> int:
 def _epoch(setting: Setting, epoch: int, last: EpochResult | None) -> EpochResult:
     clock = setting.context.clock
     devices = [] if setting.context.device == "cpu" else [torch.cuda.current_device()]
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(derive(setting.seed, epoch, "layers"))  # dropout, stochastic depth
+    stream = Stream(derive(setting.seed, epoch, "dropout"))
+    # A GPU draws its masks fast enough by itself.
+    layers = bulk_dropout(setting.model, stream) if setting.context.device == "cpu" else nullcontext()
+    with torch.random.fork_rng(devices=devices), layers:
+        torch.manual_seed(derive(setting.seed, epoch, "layers"))  # what else draws: stochastic depth, GPU dropout
         start = clock()
         losses, correct, images = _train_epoch(setting, epoch, last)
         seconds = clock() - start
