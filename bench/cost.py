@@ -140,8 +140,9 @@ _TABLE = (
 
 DEVICES: dict[str, Device] = {device.name: device for device in _TABLE}
 
-# Plain eager float32 steps of the CIFAR Mixer (42.3e6 MACs, batch 128, dropout 0.15, AdamW, torch 2.13): 103
-# images/s on one and 240 on two AVX-512 cores, so 26 and 31 GFLOP/s per core. Other models may be off by a factor of 2.
+# Plain eager float32 steps of the CIFAR Mixer (42.3e6 MACs, batch 128, dropout 0.15, AdamW, torch 2.13) on AVX-512
+# cores shared with other work: 84 to 182 images/s on one, 240 on two, so 21 to 46 and 31 GFLOP/s per core. An idle
+# machine and a leaner loop are faster, other models and older cores slower: good for a factor of two.
 CPU_CORE = Figure(28e9, "estimated", "one AVX-512 core in eager float32 training, assumed of every CPU", "2026-11")
 
 

@@ -190,6 +190,10 @@ def _noise() -> Iterator[Finding]:
         yield Finding("load", "noisy" if busy else "good", f"{load:.2f} of {cores} cores wanted by other work")
     if governor is not None:
         yield Finding("governor", "good" if governor == "performance" else "noisy", governor)
+    if cores > 1:
+        policy = os.environ.get("OMP_WAIT_POLICY", "not set")
+        asleep = policy.upper() == "PASSIVE"
+        yield Finding("threads", "good" if asleep else "noisy", f"OMP_WAIT_POLICY {policy}; PASSIVE is steady")
     steady = _has_mallopt() or bool(_malloc_variables())
     yield Finding("allocator", "good" if steady else "noisy", f"{allocator()}{'; a run pins it' * _has_mallopt()}")
     for subject, free in (("memory", machine.available_bytes()), ("disk", shutil.disk_usage(".").free)):

@@ -1,6 +1,7 @@
 """Facts about the machine and the code that runs on it, read from the system and from git.
 
-Changes nothing, needs no torch, and gives no host name, no user name and no path.
+Needs no torch and gives no host name, no user name and no path. Changes nothing but, when asked to, two variables of
+this process's environment that torch reads when it starts.
 """
 
 import hashlib
@@ -10,6 +11,7 @@ import platform
 import re
 import shlex
 import subprocess
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +42,23 @@ class CodeState:
     commit: str | None = None
     dirty: bool | None = None
     diff_sha256: str | None = None  # of what differs from the commit, new files included; None when nothing does
+
+
+# How an OpenMP thread waits for the others: GNU's library and Intel's. Read when torch loads the library.
+WAIT_VARIABLES = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
+
+
+def let_threads_sleep() -> bool:
+    """Let a waiting OpenMP thread sleep instead of spin; what is set already wins. True when it came in time.
+
+    Call it before torch is imported for the first time. Two spinning threads on two cores that others use too turn
+    the latency of a CIFAR Mixer (batch 1) from 10 ms [9.5, 10.1] into 58 ms [25, 128] (95 % intervals of the median).
+    """
+    in_time = "torch" not in sys.modules
+    if in_time:
+        for name, value in WAIT_VARIABLES.items():
+            os.environ.setdefault(name, value)
+    return in_time
 
 
 def cpu_model() -> str:

@@ -40,9 +40,9 @@ def package(tmp_path: Path) -> Path:
     return tmp_path / "bench"
 
 
-def python(code: str, **variables: str) -> str:
+def python(code: str, variables: dict[str, str] | None = None) -> str:
     """What a fresh process prints: malloc settings and threads last for the life of a process."""
-    env = {key: value for key, value in os.environ.items() if key not in environment.MALLOC_VARIABLES} | variables
+    env = variables or {name: os.environ[name] for name in os.environ if name not in environment.MALLOC_VARIABLES}
     root = Path(bench.__file__).parent.parent
     done = subprocess.run([sys.executable, "-c", code], env=env, cwd=root, capture_output=True, text=True, check=True)
     return done.stdout.strip()
@@ -75,7 +75,15 @@ def test_fixed_conditions_are_the_ones_recorded():
 
 def test_malloc_variables_of_the_environment_win_over_our_own_setting():
     code = "from bench.environment import *; fix_conditions('cpu', 1); print(allocator())"
-    assert python(code, MALLOC_TOP_PAD_="4096").endswith("MALLOC_TOP_PAD_=4096")
+    assert python(code, dict(os.environ) | {"MALLOC_TOP_PAD_": "4096"}).endswith("MALLOC_TOP_PAD_=4096")
+
+
+def test_threads_are_told_to_sleep_before_torch_is_there_and_never_after():
+    code = "from bench import machine; import os; print(machine.let_threads_sleep(), os.environ['OMP_WAIT_POLICY'])"
+    free = {name: value for name, value in os.environ.items() if name not in machine.WAIT_VARIABLES}
+    assert python(code, free) == "True PASSIVE"
+    assert python(code, free | {"OMP_WAIT_POLICY": "ACTIVE"}) == "True ACTIVE"
+    assert machine.let_threads_sleep() is False
 
 
 def test_the_same_draws_follow_every_fixing_of_the_conditions():
