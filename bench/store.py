@@ -232,7 +232,8 @@ class Store:
         read = list(dict.fromkeys([*names, "schema"])) if numbered else names
         if exports := self._exports():
             rows = read_csv([path for path in exports if kind_of(path) == kind], table.schema)
-            rows = rows.filter(matching(where, table.schema)).select(read)
+            chosen = matching(where, table.schema)
+            rows = (rows if chosen is None else rows.filter(chosen)).select(read)
         else:
             rows = table.read(read, where)
         newest = pyarrow.compute.max(rows["schema"]).as_py() if numbered else None
