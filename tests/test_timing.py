@@ -173,6 +173,31 @@ def test_a_sweep_in_which_nothing_fits_says_so(monkeypatch):
         list(side_by_side(case(None), context(), versus=versus(), best_batch=[1, 2]))
 
 
+def test_on_cuda_blocks_are_counted_by_events_in_milliseconds_and_single_calls_wait_for_the_device(monkeypatch):
+    order: list[str] = []
+
+    class Event:
+        def __init__(self, *, enable_timing: bool):
+            assert enable_timing
+
+        def record(self) -> None:
+            order.append("record")
+
+        def synchronize(self) -> None:
+            order.append("wait for event")
+
+        def elapsed_time(self, end: "Event") -> float:
+            return 250.0
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: order.append("wait"))
+    assert _stopwatch.timer("cuda", CLOCK)(lambda: order.append("call"), 2) == 0.250
+    assert order == ["wait", "record", "call", "call", "record", "wait for event"]
+    order.clear()
+    _stopwatch.latency_timer("cuda", CLOCK)(lambda: order.append("call"), 1)
+    assert order == ["wait", "call", "wait"]
+
+
 def test_both_measures_are_found_by_name():
     assert measures.get("timing") is timing
     assert measures.get("side_by_side") is side_by_side

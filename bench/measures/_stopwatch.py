@@ -72,9 +72,25 @@ def calls_per_block(call: Call, timed: Timed, block_s: float = BLOCK_S) -> int:
     return count
 
 
-def enough(spent_s: float, done: int, *, min_seconds: float, max_seconds: float, blocks: int) -> bool:
-    """Whether to stop: so many blocks and so many seconds; for a slow model two blocks at `max_seconds`."""
-    return (done >= blocks and spent_s >= min_seconds) or (done >= 2 and spent_s >= max_seconds)
+def repeat(
+    one: Callable[[int], tuple[float, ...]],
+    *,
+    min_seconds: float,
+    max_seconds: float,
+    least: int,
+    progress: Callable[[int, int, str], None],
+) -> list[tuple[float, ...]]:
+    """The seconds that `one(number)` returns, for number 0, 1, …: at least `least` times and `min_seconds` in all.
+
+    After `max_seconds` two times are enough, for a model whose single call takes seconds.
+    """
+    rounds: list[tuple[float, ...]] = []
+    spent = 0.0
+    while (len(rounds) < least or spent < min_seconds) and (len(rounds) < 2 or spent < max_seconds):
+        rounds.append(one(len(rounds)))
+        spent += sum(rounds[-1])
+        progress(int(1000 * min(spent, min_seconds)), int(1000 * min_seconds), f"block {len(rounds)}")
+    return rounds
 
 
 def _by_clock(call: Call, count: int, clock: Callable[[], float], wait: Call | None = None) -> float:

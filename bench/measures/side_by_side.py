@@ -18,7 +18,7 @@ from bench.records import Reading
 from bench.registry import measures
 from bench.stats import median
 
-SWEEP_PAIRS = 3  # per batch size, to find the best one; the ratio itself is then timed at full length
+SWEEP_BLOCKS = 3  # per batch size, to find the best one; the ratio itself is then timed at full length
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Side:
     batch_size: int
 
     def block(self, timed: Timed) -> float:
-        """Seconds of one call, over one block."""
-        return timed(self.call, self.count) / self.count
+        """Seconds of one block."""
+        return timed(self.call, self.count)
 
 
 @measures.register("side_by_side")
@@ -42,7 +42,7 @@ def side_by_side(
     versus: Mapping[str, Any],
     best_batch: Sequence[int] = (),
     min_seconds: float = 3.0,
-    max_seconds: float = 60.0,
+    max_seconds: float = 30.0,
     pairs: int = 8,
 ) -> Iterator[Reading]:
     """Time the case's model (A) against another (B).
@@ -57,33 +57,38 @@ def side_by_side(
             `versus batch N`).
         min_seconds, max_seconds, pairs: of both models together, as for `timing`.
     """
-    other = replace(
+    timed = _stopwatch.timer(case.device, context.clock)
+    both, sizes = (case, _other(case, versus)), (case.batch_size or 1,) * 2
+    sweep: list[Reading] = []
+    with _stopwatch.undisturbed():
+        if best_batch:
+            context.progress(0, 1, "looking for the best batch")
+            sweep, sizes = _sweep(both, best_batch, timed)
+        ours, theirs = (_side(each, size, timed) for each, size in zip(both, sizes, strict=True))
+        rounds = _stopwatch.repeat(
+            lambda number: _pair(ours, theirs, timed, swapped=number % 2 == 1),
+            min_seconds=min_seconds,
+            max_seconds=max_seconds,
+            least=pairs,
+            progress=context.progress,
+        )
+    yield from sweep
+    for repeat, (our_block, their_block) in enumerate(rounds):
+        a, b = our_block / ours.count, their_block / theirs.count  # seconds of one call
+        yield Reading("time_ratio", (a / ours.batch_size) / (b / theirs.batch_size), repeat=repeat)
+        yield Reading("latency_s", a, repeat=repeat)
+        yield Reading("latency_s", b, part="versus", repeat=repeat)
+
+
+def _other(case: Case, versus: Mapping[str, Any]) -> Case:
+    """The same question about the other model."""
+    return replace(
         case,
         factory=versus["factory"],
         model_args=versus.get("args", {}),
         num_classes=versus.get("num_classes", case.num_classes),
         image_size=versus.get("image_size", case.image_size),
     )
-    timed = _stopwatch.timer(case.device, context.clock)
-    sweep: list[Reading] = []
-    batches = (case.batch_size or 1,) * 2
-    with _stopwatch.undisturbed():
-        if best_batch:
-            context.progress(0, 1, "looking for the best batch")
-            sweep, batches = _sweep(case, other, best_batch, timed)
-        first, second = (_side(each, batch, timed) for each, batch in zip((case, other), batches, strict=True))
-        rounds: list[tuple[float, float]] = []
-        spent = 0.0
-        while not _stopwatch.enough(spent, len(rounds), min_seconds=min_seconds, max_seconds=max_seconds, blocks=pairs):
-            rounds.append(_pair(first, second, timed, swapped=len(rounds) % 2 == 1))
-            spent += rounds[-1][0] * first.count + rounds[-1][1] * second.count
-            context.progress(int(1000 * min(spent, min_seconds)), int(1000 * min_seconds), f"pair {len(rounds)}")
-    yield from sweep
-    for repeat, (ours, theirs) in enumerate(rounds):
-        per_image = (ours / first.batch_size) / (theirs / second.batch_size)
-        yield Reading("time_ratio", per_image, repeat=repeat)
-        yield Reading("latency_s", ours, repeat=repeat)
-        yield Reading("latency_s", theirs, part="versus", repeat=repeat)
 
 
 def _side(case: Case, batch_size: int, timed: Timed) -> Side:
@@ -92,33 +97,31 @@ def _side(case: Case, batch_size: int, timed: Timed) -> Side:
     return Side(call, _stopwatch.calls_per_block(call, timed), batch_size)
 
 
-def _pair(first: Side, second: Side, timed: Timed, *, swapped: bool) -> tuple[float, float]:
-    """Seconds of one call of each, timed next to one another: A before B, or B before A when `swapped`."""
+def _pair(ours: Side, theirs: Side, timed: Timed, *, swapped: bool) -> tuple[float, float]:
+    """Seconds of one block of each, timed next to one another: A before B, or B before A when `swapped`."""
     if swapped:
-        theirs = second.block(timed)
-        return first.block(timed), theirs
-    return first.block(timed), second.block(timed)
+        second = theirs.block(timed)
+        return ours.block(timed), second
+    return ours.block(timed), theirs.block(timed)
 
 
-def _sweep(case: Case, other: Case, sizes: Sequence[int], timed: Timed) -> tuple[list[Reading], tuple[int, int]]:
+def _sweep(both: tuple[Case, Case], sizes: Sequence[int], timed: Timed) -> tuple[list[Reading], tuple[int, int]]:
     """Images per second of both models at every batch size, and the best size of each."""
     readings: list[Reading] = []
-    best = []
-    for each, prefix in ((case, ""), (other, "versus ")):
-        fps = {size: speed for size in sizes if (speed := _fps(each, size, timed)) is not None}
+    best: list[int] = []
+    for case, prefix in zip(both, ("", "versus "), strict=True):
+        fps = {size: speed for size in sizes if (speed := _fps(case, size, timed)) is not None}
         if not fps:
-            raise MeasurementError(
-                f"{each.factory}: none of the batch sizes {list(sizes)} fits into the device's memory"
-            )
+            raise MeasurementError(f"{case.factory}: none of the batch sizes {list(sizes)} fits the device's memory")
         readings += [Reading("fps", value, part=f"{prefix}batch {size}") for size, value in fps.items()]
         best.append(max(fps, key=lambda size: fps[size]))
     return readings, (best[0], best[1])
 
 
 def _fps(case: Case, batch_size: int, timed: Timed) -> float | None:
-    """Images per second over a few blocks; None where the batch does not fit into the device's memory."""
+    """Images per second over a few blocks; None where the batch does not fit the device's memory."""
     try:
         side = _side(case, batch_size, timed)
-        return batch_size / median([side.block(timed) for _ in range(SWEEP_PAIRS)])
+        return batch_size * side.count / median([side.block(timed) for _ in range(SWEEP_BLOCKS)])
     except torch.OutOfMemoryError:
         return None

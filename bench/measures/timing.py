@@ -36,16 +36,16 @@ def timing(
         context.progress(0, 1, "warming up")
         _stopwatch.warm_up(call, timed)
         count = _stopwatch.calls_per_block(call, timed)
-        latencies: list[float] = []
-        spent = 0.0
-        while not _stopwatch.enough(
-            spent, len(latencies), min_seconds=min_seconds, max_seconds=max_seconds, blocks=blocks
-        ):
-            seconds = timed(call, count)
-            spent += seconds
-            latencies.append(seconds / count)
-            context.progress(int(1000 * min(spent, min_seconds)), int(1000 * min_seconds), f"block {len(latencies)}")
-        singles = latencies if count == 1 and case.device == "cpu" else _singles(call, case, context, median(latencies))
+        rounds = _stopwatch.repeat(
+            lambda number: (timed(call, count),),
+            min_seconds=min_seconds,
+            max_seconds=max_seconds,
+            least=blocks,
+            progress=context.progress,
+        )
+        latencies = [seconds / count for (seconds,) in rounds]
+        alike = count == 1 and case.device == "cpu"  # a block of one call, timed as a single call would be
+        singles = latencies if alike else _singles(call, case, context, median(latencies))
     for repeat, latency in enumerate(latencies):
         yield Reading("latency_s", latency, repeat=repeat)
         yield Reading("fps", (case.batch_size or 1) / latency, repeat=repeat)
