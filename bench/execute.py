@@ -74,9 +74,9 @@ def _measured(case: Case, context: Context) -> tuple[DataFacts | None, list[Read
             else:
                 readings.append(item)
     except DataAbsent as error:
-        readings.append(_without_value(case, "skipped", str(error)))
+        readings.append(_without_value(case, "skipped", _pathless(str(error), context)))
     except Exception as error:  # every failure of a measure is a row, whatever its kind
-        readings.append(_without_value(case, "failed", _reason(error)))
+        readings.append(_without_value(case, "failed", _pathless(_reason(error), context)))
     return facts, readings or [_without_value(case, "failed", f"measure '{case.measure}' yielded nothing")]
 
 
@@ -90,6 +90,11 @@ def _reason(error: Exception) -> str:
     place = traceback.extract_tb(error.__traceback__)[-1]
     file = place.filename.replace("\\", "/").rpartition("/")[2]
     return f"{type(error).__name__}: {error} ({file}:{place.lineno})"
+
+
+def _pathless(reason: str, context: Context) -> str:
+    """Rows are shared and committed: the data folder is called DIR in them, as in `--data DIR`."""
+    return reason if context.data_dir is None else reason.replace(str(context.data_dir), "DIR")
 
 
 def _row(

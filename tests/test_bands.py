@@ -96,7 +96,7 @@ def test_a_band_in_words(fields, words):
     [
         (Interval(81.7, 82.58, 82.14, "t", 3), "%", "82.14 % (81.70 to 82.58 %, n)"),
         (Interval(-0.3, 1.1, 0.4, "t", 3), "points", "+0.40 points (−0.30 to +1.10 points, n)"),
-        (Interval(1.01, 1.08, 1.04, "t", 9), "ratio", "1.04× (1.01 to 1.08×, n)"),
+        (Interval(1.01, 1.08, 1.04, "t", 9), "ratio", "1.040× (1.010 to 1.080×, n)"),
         (Interval(-math.inf, math.inf, 0.55, "t", 1), "nats", "0.550 nats (n, which gives no interval)"),
         (Interval(17.0, 17.0, 17.0, "exact", 1), "parameters", "17 parameters (n)"),
     ],

@@ -85,7 +85,7 @@ def test_a_sound_suite_loads_with_its_digest(tmp_path):
 # (what is changed, into what, the message that must come)
 MISTAKES = [
     ("depth = 2", "depht = 2", "[models.mixer.args]: no key 'depht'. Did you mean 'depth'?"),
-    ('factory = "mlp_mixer"', 'factory = "mlp_mixr"', "[models.mixer]: factory: no model 'mlp_mixr'. Did you mean 'mlp_mixer'?"),
+    ('name = "cifar10"', 'name = "cifra10"', "[datasets.full]: name: no dataset 'cifra10'. Did you mean 'cifar10'?"),
     ('label = "CIFAR-10"\n', "", "[datasets.full]: key 'label' is missing"),
     ("classes = 10", 'classes = "ten"', "[datasets.full]: classes: input should be a valid integer (found 'ten')"),
     ('optimizer = "adamw"', 'optimizer = "adamv"', "[recipes.short.settings].optimizer"),
@@ -120,7 +120,8 @@ def test_a_suite_with_all_these_mistakes_yields_all_the_messages_at_once(problem
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("[claims.X1]", "colour = 1\n[claims.X1]"), "[quantities.colour]"),
+        (('factory = "mlp_mixer"', 'factory = "mlp_mixr"'), "[models.mixer]: factory: no model 'mlp_mixr'. Did you mean 'mlp_mixer'?"),
+        (("[claims.X1]", "colour = 1\n[claims.X1]"), "[quantities]: colour: input should be a valid dictionary"),
         (("schema = 1", "schema = 2"), "[top level]: schema = 2 is not known. Known: 1."),
         (("schema = 1", "schema = 1\ncolour = 3"), "[top level]: no key 'colour'."),
         (("tolerance = 0.0", "tolerance = 0.0\nabove = 1.0"), "[claims.X1]: only one of tolerance, above, below, between"),

@@ -424,10 +424,10 @@ def test_what_is_not_measured_says_why_and_how_to_measure_it(found, words):
 
 def test_a_training_that_stopped_early_has_no_last_epoch():
     found = check(TOP1, trained("small", {0: [80.0, 81.0]}))
-    assert found.reason == "Stopped after epoch 2 of 3 (accuracy/small/cifar/run (seed 0), run run1)."
+    assert found.reason == "Stopped after epoch 2 of 3 (accuracy/small/cifar/run/seed0, run run1)."
     failed = {"status": "failed", "reason": "out of memory", "epoch": None}
     found = check(TOP1, trained("small", {0: [80.0]}), trained("small", {0: [None]}, "train_loss", **failed))
-    assert found.reason == "Failed (accuracy/small/cifar/run (seed 0)): out of memory."
+    assert found.reason == "Failed (accuracy/small/cifar/run/seed0): out of memory."
     gap = [row for row in trained("small", {0: 80.0}) if row["epoch"] != 2]
     assert check({**TOP1, "measured": "small_best"}, gap).reason.startswith("Epoch 2 of 3 is not there")
     early = {"kind": "open", "unit": "nats", "measured": "mean(small_early)"}  # epochs 1 and 2 are there
@@ -450,7 +450,7 @@ def test_a_failed_seed_is_told_beside_those_that_finished():
     )
     found = check(TOP1, trained("small", [81.0, 81.0]), failed[:1])
     assert found.reason.startswith("2 of 3 seeds")
-    assert found.reason.endswith("Failed (accuracy/small/cifar/run (seed 2)): out of memory.")
+    assert found.reason.endswith("Failed (accuracy/small/cifar/run/seed2): out of memory.")
 
 
 def test_only_what_is_complete_is_measured_again_by_force():
