@@ -94,7 +94,7 @@ def half_unit(value: float) -> float:
 
 
 def amount(value: float, unit: str | None, signed: bool | None = None) -> str:
-    """A number with its unit: `82.14 %`, `+5.56 points`, `1.04×`. Points carry a sign unless told otherwise."""
+    """A number with its unit: `82.14 %`, `+5.56 points`, `1.040×`. Points carry a sign unless told otherwise."""
     scale = notation.scale(unit, value)
     signed = unit == "points" if signed is None else signed
     return _with_unit(scale.signed(value) if signed else scale.text(value), scale.unit)

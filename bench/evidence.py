@@ -191,20 +191,19 @@ class _Search:
 
     def _why_not(self, quantity: Quantity, case: Case, case_id: str, partial: list[Row]) -> Missing:
         metric, model = str(quantity.metric), self.ledger.suite.models[case.model].label
-        what = f"{unseeded(case)}" + ("" if case.seed is None else f" (seed {case.seed})")
         refused = self.ledger.refused.get(case_id, [])
         about = [row for row in refused if row.metric == metric] or refused
         bad = next((row for row in about if row.status != "ok"), None)
         if bad and (not partial or bad.started_at >= partial[0].started_at):
-            return Missing(Why.NOT_OK, f"{_STATUS.get(bad.status, bad.status)} ({what}): {bad.reason}")
+            return Missing(Why.NOT_OK, f"{_STATUS.get(bad.status, bad.status)} ({case.name}): {bad.reason}")
         if partial:
-            return Missing(Why.NOT_OK, f"{cut_short(case, quantity, partial)} ({what}, run {partial[0].run_id})")
+            return Missing(Why.NOT_OK, f"{cut_short(case, quantity, partial)} ({case.name}, run {partial[0].run_id})")
         if old := next((row for row in about if row.metric == metric), None):
             reason = f"protocol {old.protocol} measured {metric}; the current one is {METRICS[metric].protocol}"
             return Missing(Why.OLD_PROTOCOL, reason)
         if case_id in self.ledger.measured:
             part = f" for part '{quantity.part}'" if quantity.part else ""
-            return Missing(Why.NOT_OK, f"no {metric}{part} came of {what}")
+            return Missing(Why.NOT_OK, f"no {metric}{part} came of {case.name}")
         if stale := self.ledger.stale.get((case.model, metric)):
             reason = f"what the suite asks of {model} has changed since run {stale.run_id} measured it"
             return Missing(Why.STALE, reason)
