@@ -9,7 +9,8 @@ import math
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,11 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from bench import augment, mixing
+from bench import augment, checkpoint, mixing
 from bench.context import Context
 from bench.data import Dataset
 from bench.dropout import Stream, bulk_dropout
+from bench.errors import MeasurementError
 from bench.recipes import Recipe
 from bench.schedules import learning_rate
 
@@ -78,6 +80,7 @@ class Setting:
     test: Source
     mean: Sequence[float]
     std: Sequence[float]
+    data_sha256: str
     seed: int
     context: Context
     layout: torch.memory_format
@@ -102,6 +105,7 @@ def train(
     seed: int,
     context: Context,
     layout: torch.memory_format = torch.contiguous_format,
+    keep: Path | None = None,
 ) -> Iterator[EpochResult]:
     """Train `model` in place, epoch by epoch, on `context.device`.
 
@@ -111,6 +115,11 @@ def train(
     Args:
         model: images float32 (B, 3, H, W) -> logits (B, classes); weights in float32 for either precision.
         context: `progress` hears of every batch; `clock` times the epochs.
+        keep: a file for the state after each epoch. If it is there already, its epochs are yielded again and the
+            training goes on after them. It is left in place at the end: only the caller knows when it is not needed.
+
+    Raises:
+        MeasurementError: the file cannot be written, cannot be read, or belongs to another training.
     """
     given = {"mean": dataset.mean, "std": dataset.std} if recipe.normalize == "dataset" else recipe.normalize
     assert isinstance(given, dict), given
@@ -122,14 +131,48 @@ def train(
         test=Source.of(dataset.test_images, dataset.test_labels, context.device),
         mean=given["mean"],
         std=given["std"],
+        data_sha256=dataset.sha256,
         seed=seed,
         context=context,
         layout=layout,
     )
-    last = None
-    for epoch in range(1, recipe.epochs + 1):
-        last = _epoch(setting, epoch, last)
-        yield last
+    curve = _resume(setting, keep) if keep else []
+    if keep and not curve:
+        checkpoint.save(keep, _state(setting, curve))  # a folder that cannot be written to shows now, not in an hour
+    yield from curve
+    for epoch in range(len(curve) + 1, recipe.epochs + 1):
+        curve.append(_epoch(setting, epoch, curve[-1] if curve else None))
+        if keep:
+            checkpoint.save(keep, _state(setting, curve))
+        yield curve[-1]
+
+
+def _state(setting: Setting, curve: list[EpochResult]) -> dict[str, Any]:
+    """All that the next epoch depends on. There is no generator in it: each epoch seeds its own."""
+    return {
+        "training": _identity(setting),
+        "model": setting.model.state_dict(),
+        "optimizer": setting.optimizer.state_dict(),
+        "curve": [asdict(result) for result in curve],
+    }
+
+
+def _resume(setting: Setting, keep: Path) -> list[EpochResult]:
+    """Put model and optimiser back to where they were; the epochs so far."""
+    state = checkpoint.load(keep, setting.context.device)
+    if state is None:
+        return []
+    if state.get("training") != _identity(setting):
+        raise MeasurementError(f"checkpoint {checkpoint.named(keep)} is of another training; delete it to begin again")
+    setting.model.load_state_dict(state["model"])
+    setting.optimizer.load_state_dict(state["optimizer"])
+    return [EpochResult(**result) for result in state["curve"]]
+
+
+def _identity(setting: Setting) -> str:
+    """What two trainings must share for one to go on where the other stopped."""
+    shapes = [(name, tuple(tensor.shape)) for name, tensor in setting.model.state_dict().items()]
+    return f"{setting.recipe} seed {setting.seed} torch {torch.__version__} {setting.data_sha256} {shapes}"
 
 
 def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

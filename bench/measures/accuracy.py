@@ -41,8 +41,14 @@ def accuracy(case: Case, context: Context) -> Iterator[DataFacts | Reading]:
     # Weights stay in float32 for either precision; the loop casts what the recipe wants cast.
     model = building.build(replace(case, precision="float32"), device=context.device, seed=case.seed)
     yield DataFacts(dataset.sha256, len(dataset.train_labels), len(dataset.test_labels))
-    for result in train(model, dataset, recipe, seed=case.seed, context=context, layout=building.LAYOUTS[case.layout]):
+    layout, keep = building.LAYOUTS[case.layout], checkpoint_file(case, context)
+    for result in train(model, dataset, recipe, seed=case.seed, context=context, layout=layout, keep=keep):
         yield from readings(result)
+
+
+def checkpoint_file(case: Case, context: Context) -> Path | None:
+    """Where the case's training is kept from epoch to epoch. Whoever has stored its rows deletes the folder."""
+    return context.scratch_dir / case.id / "training.pt" if context.scratch_dir else None
 
 
 @lru_cache(maxsize=1)

@@ -1,0 +1,63 @@
+"""The state of a training on disk: written whole or not at all, read back as tensors and numbers only.
+
+Decides neither when to save nor what to do with what it reads, and runs no code from a file.
+"""
+
+import io
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.errors import MeasurementError
+
+
+def save(path: Path, state: dict[str, Any]) -> None:
+    """Put `state` (tensors, numbers, strings, lists and mappings of them) in the place of what `path` holds.
+
+    Killed at any moment, the old file or the new one is there, never a part of one.
+
+    Raises:
+        MeasurementError: the folder cannot be written to, or the disk is full.
+    """
+    # Into memory first: a full disk then shows as the system's own error, not as one of torch's file writer.
+    whole = io.BytesIO()
+    torch.save(state, whole)
+    unfinished = path.with_name(path.name + ".unfinished")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with unfinished.open("wb") as file:
+            file.write(whole.getbuffer())
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except OSError as error:
+        size = whole.getbuffer().nbytes
+        raise MeasurementError(
+            f"checkpoint {named(path)} ({size:,} bytes) cannot be written: {error.strerror}"
+        ) from error
+
+
+def load(path: Path, device: str) -> dict[str, Any] | None:
+    """What `save` put there, tensors on `device`; None when there is nothing.
+
+    Raises:
+        MeasurementError: the file is damaged or none of ours; the message says to delete it.
+    """
+    try:
+        with path.open("rb") as file:
+            state = torch.load(file, map_location=device, weights_only=True)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        raise MeasurementError(f"checkpoint {named(path)} cannot be read; delete it to begin again: {error}") from error
+    if not isinstance(state, dict):
+        raise MeasurementError(f"checkpoint {named(path)} holds no training; delete it to begin again")
+    return state
+
+
+def named(path: Path) -> str:
+    """The path as a row may carry it: enough to find the file below the store, nothing of the machine."""
+    return "/".join(path.parts[-3:])
