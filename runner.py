@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import click
 
 import bench as package
-from bench.errors import BenchError, NothingJudged, NothingSelected, UsageError
+from bench.errors import BenchError, NothingJudged, NothingSelected
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 DEFAULT_STORE = "results/store"
@@ -38,7 +38,13 @@ def suites_argument(required: bool) -> Callable[[Command], Command]:
     return click.argument("suites", nargs=-1, required=required, type=click.Path(path_type=Path), metavar="SUITE…")
 
 
-store_option = click.option("--store", default=DEFAULT_STORE, show_default=True, metavar="URI", help="Result store: a folder, a URI, or exported CSV.")
+store_option = click.option(
+    "--store",
+    default=DEFAULT_STORE,
+    show_default=True,
+    metavar="URI",
+    help="Result store: a folder, a URI, or exported CSV.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program.")
 
 
@@ -51,17 +57,24 @@ def bench() -> None:
 @bench.command()
 @suites_argument(required=True)
 @click.option("--profile", metavar="NAME", help="How much to measure: quick or paper.  [default: the suite's]")
-@click.option("--only", multiple=True, metavar="GLOB", help="Only cases with such a name, e.g. 'static*'. May be repeated.")
+@click.option(
+    "--only", multiple=True, metavar="GLOB", help="Only cases with such a name, e.g. 'static*'. May be repeated."
+)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: all cores]")
 @click.option("--seeds", type=click.IntRange(1), metavar="N", help="Train each model with seeds 0 to N-1.")
-@click.option("--data", envvar="BENCH_DATA", type=click.Path(path_type=Path), metavar="DIR", help="Folder with the data sets.")
+@click.option(
+    "--data", envvar="BENCH_DATA", type=click.Path(path_type=Path), metavar="DIR", help="Folder with the data sets."
+)
 @store_option
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @click.option("--force", is_flag=True, help="Measure finished cases again.")
 @click.option("--strict", is_flag=True, help="Exit 4 when nothing could be judged.")
 def run(suites: tuple[Path, ...], strict: bool, **options: Any) -> None:
     """Measure what the suites claim; finished cases are skipped."""
+    from bench.machine import let_threads_sleep
+
+    let_threads_sleep()
     loaded = load(suites)
     complete = measured(loaded, **options)
     if options["dry_run"]:
@@ -73,8 +86,16 @@ def run(suites: tuple[Path, ...], strict: bool, **options: Any) -> None:
 
 @bench.command()
 @suites_argument(required=False)
-@click.option("--format", "form", type=click.Choice(["html", "md", "json", "csv", "junit"]), default="html", show_default=True)
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="PATH", help="File to write.  [default: reports/…; '-' prints]")
+@click.option(
+    "--format", "form", type=click.Choice(["html", "md", "json", "csv", "junit"]), default="html", show_default=True
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="File to write.  [default: reports/…; '-' prints]",
+)
 @store_option
 @click.option("--strict", is_flag=True, help="Exit 1 when a claim is contradicted, 4 when nothing could be judged.")
 def report(suites: tuple[Path, ...], form: str, output: Path | None, store: str, strict: bool) -> None:
@@ -97,7 +118,12 @@ def validate(suites: tuple[Path, ...], as_json: bool) -> None:
     from bench.console import table
 
     rows = [
-        {"suite": each.suite.id, "file": str(each.path), "claims": len(each.suite.claims), "models": len(each.suite.models)}
+        {
+            "suite": each.suite.id,
+            "file": str(each.path),
+            "claims": len(each.suite.claims),
+            "models": len(each.suite.models),
+        }
         for each in load(suites)
     ]
     table(rows, as_json)
@@ -150,7 +176,9 @@ SHOWN = ["model", "dataset", "seed", "epoch", "batch_size", "metric", "part", "r
 
 
 @bench.command()
-@click.option("--data", envvar="BENCH_DATA", type=click.Path(path_type=Path), metavar="DIR", help="Folder with the data sets.")
+@click.option(
+    "--data", envvar="BENCH_DATA", type=click.Path(path_type=Path), metavar="DIR", help="Folder with the data sets."
+)
 @json_option
 def doctor(data: Path | None, as_json: bool) -> None:
     """Say what this machine can measure, and what will make it noisy."""
@@ -212,9 +240,7 @@ def conditions(device: str, threads: int | None, data: Path | None, scratch: Pat
     return context
 
 
-def planned(
-    loaded: list[Any], device: str, profile: str | None, seeds: int | None, only: tuple[str, ...]
-) -> list[Any]:
+def planned(loaded: list[Any], device: str, profile: str | None, seeds: int | None, only: tuple[str, ...]) -> list[Any]:
     """The selected cases of all suites, a question that several ask only once."""
     from bench.plan import plan, select
 

@@ -48,7 +48,9 @@ def show_plan(cases: Sequence[Case], skipped: Mapping[str, str], device_name: st
     price = usd(length, device_name)
     more = f" and {unknown} of unknown length" if unknown else ""
     money = f", about ${price:,.2f}" if price is not None else ""
-    say.print(Text(f"{len(todo)} of {len(cases)} cases to measure on {device_name}: about {duration(length)}{more}{money}"))
+    say.print(
+        Text(f"{len(todo)} of {len(cases)} cases to measure on {device_name}: about {duration(length)}{more}{money}")
+    )
 
 
 @contextmanager
@@ -58,7 +60,13 @@ def following(cases: Sequence[Case], cores: int) -> Iterator["Follower"]:
     if not say.is_terminal:
         yield Follower(None, expected)
         return
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=30), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=say, transient=True) as progress:
         yield Follower(progress, expected)
 
@@ -71,7 +79,9 @@ class Follower:
         self._expected = expected
         self._finished = 0
         self._last_note = ""
-        self._run = progress.add_task("run (expected seconds)", total=round(sum(expected.values()))) if progress else None
+        self._run = (
+            progress.add_task("run (expected seconds)", total=round(sum(expected.values()))) if progress else None
+        )
         self._case = progress.add_task("case", total=None) if progress else None
 
     def announcing(self, cases: Iterable[Case]) -> Iterator[Case]:
@@ -94,9 +104,9 @@ class Follower:
         """A case is finished and its rows are stored."""
         self._finished += 1
         problem = outcome.problem
-        mark = "ok" if problem is None else problem.status
-        tail = "" if problem is None else f": {problem.reason}"
-        say.print(Text(f"{self._finished:>3}/{len(self._expected)} {outcome.case.name}  {mark}, {len(outcome.rows)} rows, {duration(outcome.duration_s)}{tail}"))
+        became = f"ok, {len(outcome.rows)} rows" if problem is None else f"{problem.status}: {problem.reason}"
+        count = f"{self._finished:>3}/{len(self._expected)}"
+        say.print(Text(f"{count} {outcome.case.name}  {became}, {duration(outcome.duration_s)}"))
         if self._progress is not None and self._run is not None:
             self._progress.advance(self._run, self._expected[outcome.case.id])
 

@@ -145,6 +145,7 @@ def record(run_id: str, started_at: str, context: Context, command: str) -> Envi
         threads=torch.get_num_threads(),
         interop_threads=torch.get_num_interop_threads(),
         allocator=allocator(),
+        wait_policy=os.environ.get("OMP_WAIT_POLICY"),
         deterministic=torch.are_deterministic_algorithms_enabled(),
         packages_json=canonical_json(versions),
     )

@@ -1,4 +1,4 @@
-"""The arithmetic a suite may write: `H2 - H1`, `max(loss_hybrid - loss_mixer)`. Names, numbers, + - * / **, a few functions.
+"""The arithmetic a suite may write: `H2 - H1`, `max(loss_hybrid - loss_mixer)`: names, numbers, + - * / **, functions.
 
 Never calls `eval`: an expression is parsed and walked, and anything not on the list is refused by name.
 """
@@ -72,6 +72,9 @@ def written_out(text: str, values: Mapping[str, Quantity]) -> str:
     shown = {name: value for name, value in values.items() if isinstance(value, (int, float))}
 
     class Fill(ast.NodeTransformer):
+        def visit_Constant(self, node: ast.Constant) -> ast.expr:
+            return ast.Name(id=number(float(node.value)))  # type: ignore[arg-type]
+
         def visit_Name(self, node: ast.Name) -> ast.expr:
             return ast.Name(id=number(shown[node.id])) if node.id in shown else node
 
@@ -104,13 +107,15 @@ def _refuse(node: ast.AST, text: str) -> None:
             raise UsageError(f"'{text}': no function '{name}'.{near(name, FUNCTIONS)}")
     allowed = (ast.BinOp, ast.UnaryOp, ast.USub, ast.Call, ast.Name, ast.Load, ast.Constant, *_OPERATORS)
     if not isinstance(node, allowed):
-        raise UsageError(f"'{text}': {type(node).__name__} is not allowed; names, numbers, + - * / ** and {', '.join(FUNCTIONS)} are")
+        raise UsageError(
+            f"'{text}': {type(node).__name__} is not allowed; names, numbers, + - * / ** and {', '.join(FUNCTIONS)} are"
+        )
 
 
 def _value(node: ast.expr, values: Mapping[str, Quantity]) -> Quantity:
     match node:
         case ast.Constant(value=value):
-            return float(value)
+            return float(value)  # type: ignore[arg-type]
         case ast.Name(id=name):
             if name not in values:
                 raise UsageError(f"no value for '{name}'.{near(name, sorted(values))}")

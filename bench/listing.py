@@ -28,7 +28,7 @@ def suites(loaded: Sequence[LoadedSuite]) -> list[Row]:
 
 
 def claims(loaded: Sequence[LoadedSuite]) -> list[Row]:
-    """One row per claim, each id once: suite, id, kind, published value, unit, source, where it stands, what it says."""
+    """One row per claim, each id once: suite, id, kind, published value, unit, source, place, and what it says."""
     return [
         {
             "suite": each.suite.id,

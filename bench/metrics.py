@@ -51,25 +51,97 @@ _TABLE = (
     Metric("params", "parameters", "lower", 1, "static", "all parameters, each counted once even when shared"),
     Metric("params_trainable", "parameters", "lower", 1, "static", "parameters that receive a gradient"),
     Metric("params_headless", "parameters", "lower", 1, "static", "parameters without the classifier head"),
-    Metric("params_by_module", "parameters", "lower", 1, "static", "parameters below one named module (part = its path)"),
+    Metric(
+        "params_by_module", "parameters", "lower", 1, "static", "parameters below one named module (part = its path)"
+    ),
     Metric("buffer_elements", "elements", "lower", 1, "static", "elements held in buffers, such as running statistics"),
-    Metric("output_elements", "elements", "neither", 1, "static", "elements one module returns for one image (part = its path)"),
+    Metric(
+        "output_elements",
+        "elements",
+        "neither",
+        1,
+        "static",
+        "elements one module returns for one image (part = its path)",
+    ),
     Metric("macs", "macs", "lower", 1, "static", "multiply-accumulates of convolutions and matrix products, one image"),
     Metric("macs_fvcore", "macs", "lower", 1, "static", "the same, as fvcore counts them"),
     Metric("macs_torch", "macs", "lower", 1, "static", "the same, as torch's own counter sees them"),
     Metric("macs_closed_form", "macs", "lower", 1, "static", "the same, from the closed form of the model family"),
     Metric("macs_by_operator", "macs", "lower", 1, "static", "multiply-accumulates of one operator (part = its name)"),
-    Metric("uncounted_calls", "1", "lower", 1, "static", "calls of an operator that a counter does not know (part = counter: operator)"),
-    Metric("coverage_pct", "%", "higher", 1, "static", "share of operator calls that the counters know or that do no arithmetic", 1),
+    Metric(
+        "uncounted_calls",
+        "1",
+        "lower",
+        1,
+        "static",
+        "calls of an operator that a counter does not know (part = counter: operator)",
+    ),
+    Metric(
+        "coverage_pct",
+        "%",
+        "higher",
+        1,
+        "static",
+        "share of operator calls that the counters know or that do no arithmetic",
+        1,
+    ),
     Metric("latency_s", "s", "lower", 1, "timing", "seconds of one forward pass, one block of repeats per row", 6),
     Metric("latency_p50_s", "s", "lower", 1, "timing", "median seconds of one forward pass over single calls", 6),
-    Metric("latency_p95_s", "s", "lower", 1, "timing", "95th percentile seconds of one forward pass over single calls", 6),
-    Metric("fps", "images/s", "higher", 1, "timing", "images per second of inference, batch already on the device, one block per row", 1),
-    Metric("time_ratio", "ratio", "lower", 1, "side_by_side", "time of the model over time of another, blocks interleaved in one process", 3),
-    Metric("forward_peak_bytes", "bytes", "lower", 1, "memory", "peak bytes of one inference forward pass, weights included"),
-    Metric("train_step_peak_bytes", "bytes", "lower", 1, "memory", "peak bytes of one training step, weights and optimiser included"),
-    Metric("train_loss", "nats", "lower", 1, "accuracy", "mean training loss over the epoch, as trained (augmented, dropout on)", 3),
-    Metric("train_top1_pct", "%", "higher", 1, "accuracy", "training accuracy over the epoch, as trained (augmented, dropout on)", 2),
+    Metric(
+        "latency_p95_s", "s", "lower", 1, "timing", "95th percentile seconds of one forward pass over single calls", 6
+    ),
+    Metric(
+        "fps",
+        "images/s",
+        "higher",
+        1,
+        "timing",
+        "images per second of inference, batch already on the device, one block per row",
+        1,
+    ),
+    Metric(
+        "time_ratio",
+        "ratio",
+        "lower",
+        1,
+        "side_by_side",
+        "time of the model over time of another, blocks interleaved in one process",
+        3,
+    ),
+    Metric(
+        "forward_peak_bytes",
+        "bytes",
+        "lower",
+        1,
+        "memory",
+        "peak bytes of one inference forward pass, weights included",
+    ),
+    Metric(
+        "train_step_peak_bytes",
+        "bytes",
+        "lower",
+        1,
+        "memory",
+        "peak bytes of one training step, weights and optimiser included",
+    ),
+    Metric(
+        "train_loss",
+        "nats",
+        "lower",
+        1,
+        "accuracy",
+        "mean training loss over the epoch, as trained (augmented, dropout on)",
+        3,
+    ),
+    Metric(
+        "train_top1_pct",
+        "%",
+        "higher",
+        1,
+        "accuracy",
+        "training accuracy over the epoch, as trained (augmented, dropout on)",
+        2,
+    ),
     Metric("test_loss", "nats", "lower", 1, "accuracy", "mean cross-entropy on the test set after the epoch", 3),
     Metric("test_top1_pct", "%", "higher", 1, "accuracy", "test accuracy after the epoch", 2),
     Metric("epoch_s", "s", "lower", 1, "accuracy", "seconds of one training epoch without its evaluation", 1),
@@ -77,3 +149,16 @@ _TABLE = (
 )
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _TABLE}
+
+
+def register(metric: Metric) -> Metric:
+    """Add a metric that a plug-in's measure yields. The unit must be one of `UNITS`.
+
+    Raises:
+        ValueError: the name is taken by another metric, or the unit is not known.
+    """
+    if METRICS.setdefault(metric.name, metric) != metric:
+        raise ValueError(f"metric '{metric.name}' is already {METRICS[metric.name]}")
+    if metric.unit not in UNITS:
+        raise ValueError(f"metric '{metric.name}': unit '{metric.unit}' is not one of {', '.join(UNITS)}")
+    return metric

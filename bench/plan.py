@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from itertools import product
 from typing import Any
 
 from bench.errors import NothingSelected, UsageError
@@ -62,7 +63,17 @@ class Case:
         return hashlib.sha256(canonical_json(self.question).encode()).hexdigest()[:16]
 
 
-_LABELS = {"name", "suite", "suite_sha256", "profile", "model", "deviations", "measure_key", "dataset_key", "recipe_key"}
+_LABELS = {
+    "name",
+    "suite",
+    "suite_sha256",
+    "profile",
+    "model",
+    "deviations",
+    "measure_key",
+    "dataset_key",
+    "recipe_key",
+}
 
 
 def plan(
@@ -143,18 +154,20 @@ def _expand(
         precision=measure.precision,
         layout=measure.layout,
         compiled=measure.compiled,
-        options=_options(suite, measure),
     )
-    for model in models_of(suite, measure):
-        for dataset in measure.datasets or [None]:
-            for recipe in measure.recipes or [None]:
-                for image_size in measure.image_sizes or [None]:
-                    for batch_size in measure.batch_sizes or [None]:
-                        for seed in _seeds(measure, profile, seeds):
-                            case = _with_model(begun, suite, model, image_size, batch_size)
-                            case = _with_data(case, suite, profile, dataset)
-                            case = _with_recipe(case, suite, profile, recipe, seed)
-                            yield replace(case, name=_name(case, image_size))
+    axes = product(
+        models_of(suite, measure),
+        [*measure.datasets] or [None],
+        [*measure.recipes] or [None],
+        [*measure.image_sizes] or [None],
+        [*measure.batch_sizes] or [None],
+        _seeds(measure, profile, seeds),
+    )
+    for model, dataset, recipe, image_size, batch_size, seed in axes:
+        case = _with_model(begun, suite, model, image_size, batch_size)
+        case = _with_data(case, suite, profile, dataset)
+        case = _with_recipe(case, suite, profile, recipe, seed)
+        yield replace(case, name=_name(case, image_size), options=_options(suite, measure, image_size))
 
 
 def models_of(suite: Suite, measure: Measure) -> list[str]:
@@ -162,7 +175,7 @@ def models_of(suite: Suite, measure: Measure) -> list[str]:
     return [key for key in suite.models if any(fnmatchcase(key, pattern) for pattern in measure.models)]
 
 
-def _options(suite: Suite, measure: Measure) -> dict[str, Any]:
+def _options(suite: Suite, measure: Measure, image_size: int | None) -> dict[str, Any]:
     if measure.versus is None:
         return dict(measure.options)
     other = suite.models[measure.versus]
@@ -170,7 +183,7 @@ def _options(suite: Suite, measure: Measure) -> dict[str, Any]:
         "factory": other.factory,
         "args": other.args,
         "num_classes": other.num_classes,
-        "image_size": other.image_size,
+        "image_size": image_size or other.image_size,
     }
     return {**measure.options, "versus": versus}
 

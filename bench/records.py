@@ -105,6 +105,7 @@ class Environment:
     threads: int
     interop_threads: int
     allocator: str
+    wait_policy: str | None  # OMP_WAIT_POLICY: whether a waiting thread sleeps or spins
     deterministic: bool
     packages_json: str
 

@@ -35,8 +35,13 @@ class Registry:
 
         def keep(factory: Factory) -> Factory:
             known = self._factories.get(name)
-            if known is not None and (known.__module__, known.__qualname__) != (factory.__module__, factory.__qualname__):
-                raise UsageError(f"{self.kind} '{name}' is registered twice: {known.__module__} and {factory.__module__}")
+            if known is not None and (known.__module__, known.__qualname__) != (
+                factory.__module__,
+                factory.__qualname__,
+            ):
+                raise UsageError(
+                    f"{self.kind} '{name}' is registered twice: {known.__module__} and {factory.__module__}"
+                )
             self._factories[name] = factory
             return factory
 
@@ -106,7 +111,7 @@ def _offered(decorator: ast.expr) -> list[str]:
         return []
     if decorator.func.attr != "register":
         return []
-    return [argument.value for argument in decorator.args if isinstance(argument, ast.Constant)]
+    return [str(argument.value) for argument in decorator.args if isinstance(argument, ast.Constant)]
 
 
 def near(word: str, known: list[str]) -> str:
@@ -139,7 +144,8 @@ def load_plugin(name: str, beside: Path) -> ModuleType:
     if module_name in sys.modules:
         return sys.modules[module_name]
     spec = importlib.util.spec_from_file_location(module_name, path)
-    assert spec is not None and spec.loader is not None, path
+    assert spec is not None, path
+    assert spec.loader is not None, path
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
     spec.loader.exec_module(module)

@@ -5,16 +5,32 @@ Only shapes and their meaning stand here; reading a file and checking that its p
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
 from bench.metrics import METRICS, UNITS
+from bench.registry import near
 
 Kind = Literal["recount", "arithmetic", "retrain", "speed", "cost", "ordering", "structure", "open"]
 SourceKind = Literal["paper", "report", "code", "summary", "notebook", "logs"]
 Precision = Literal["float32", "bfloat16", "float16"]
 Layout = Literal["contiguous", "channels_last"]
-Unit = Literal[tuple(UNITS)]  # type: ignore[valid-type]
-MetricName = Literal[tuple(METRICS)]  # type: ignore[valid-type]
+
+
+def _metric(name: str) -> str:
+    """Checked when a suite is read, not when this file is: a plug-in may have added a metric by then."""
+    if name not in METRICS:
+        raise ValueError(f"no metric '{name}'.{near(name, sorted(METRICS))}")
+    return name
+
+
+def _unit(name: str) -> str:
+    if name not in UNITS:
+        raise ValueError(f"no unit '{name}'.{near(name, list(UNITS))}")
+    return name
+
+
+MetricName = Annotated[str, AfterValidator(_metric), WithJsonSchema({"type": "string", "examples": sorted(METRICS)})]
+Unit = Annotated[str, AfterValidator(_unit), WithJsonSchema({"type": "string", "enum": list(UNITS)})]
 Key = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 Text = Annotated[str, Field(min_length=1)]
 

@@ -6,7 +6,7 @@ Builds no model and measures nothing: names are checked against what the registr
 import hashlib
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from bench.errors import SuiteError, UsageError
 from bench.plan import plan, selected_by, yields
 from bench.recipes import Recipe
 from bench.registry import Registry, datasets, load_plugin, measures, models, near
-from bench.spec import Claim, Suite
+from bench.spec import Suite
 
 Raw = Mapping[str, Any]
 
@@ -105,7 +105,9 @@ def _shape_problems(raw: Raw) -> Iterator[str]:
 
 
 def _in_words(problem: Any, raw: Raw) -> str:
-    *outer, last = [part for part in problem["loc"] if part not in ("list[constrained-int]", "constrained-int", "[key]")]
+    *outer, last = [
+        part for part in problem["loc"] if part not in ("list[constrained-int]", "constrained-int", "[key]")
+    ]
     table = f"[{'.'.join(str(part) for part in outer)}]" if outer else "[top level]"
     match problem["type"]:
         case "extra_forbidden":
@@ -115,8 +117,14 @@ def _in_words(problem: Any, raw: Raw) -> str:
         case "literal_error":
             known = [word.strip("' ") for word in problem["ctx"]["expected"].replace(" or ", ", ").split(",")]
             return f"{table}: {last} = {problem['input']!r} is not known.{near(str(problem['input']), known)}"
+        case "value_error":
+            return f"{table}: {last}: {problem['ctx']['error']}"
         case _:
-            found = problem["input"] if isinstance(problem["input"], (str, int, float, bool)) else type(problem["input"]).__name__
+            found = (
+                problem["input"]
+                if isinstance(problem["input"], (str, int, float, bool))
+                else type(problem["input"]).__name__
+            )
             return f"{table}: {last}: {problem['msg'][0].lower()}{problem['msg'][1:]} (found {found!r})"
 
 
@@ -174,8 +182,9 @@ def _model_problems(raw: Raw) -> Iterator[str]:
         name = model.get("factory")
         yield from _registered(f"models.{key}", "factory", name, models)
         known = models.parameters(name) if isinstance(name, str) else None
-        for argument in model.get("args", {}) if known is not None and isinstance(model.get("args"), dict) else {}:
-            if argument not in known:
+        arguments = model.get("args", {})
+        for argument in arguments if isinstance(arguments, dict) and known is not None else ():
+            if known is not None and argument not in known:
                 yield f"[models.{key}.args]: no key '{argument}'.{near(argument, known)}"
 
 
@@ -245,7 +254,13 @@ def _quantity_problems(raw: Raw) -> Iterator[str]:
             yield f"[{table}]: needs either 'value' (a constant) or 'metric' (a measured number)"
         if "value" in quantity and not {"unit", "source"} <= quantity.keys():
             yield f"[{table}]: a constant needs 'unit' and 'source'"
-        for field, of in (("source", "sources"), ("model", "models"), ("dataset", "datasets"), ("recipe", "recipes"), ("measure", "measures")):
+        for field, of in (
+            ("source", "sources"),
+            ("model", "models"),
+            ("dataset", "datasets"),
+            ("recipe", "recipes"),
+            ("measure", "measures"),
+        ):
             yield from _unknown(table, field, quantity.get(field), field, list(_tables(raw, of)))
 
 
@@ -262,7 +277,9 @@ def _claim_problems(raw: Raw) -> Iterator[str]:
         table = f"claims.{key}"
         yield from _unknown(table, "source", claim.get("source"), "source", list(_tables(raw, "sources")))
         also = claim.get("also", [])
-        checks = [(table, claim)] + [(f"{table}.also.{i}", check) for i, check in enumerate(also if isinstance(also, list) else [])]
+        checks = [(table, claim)] + [
+            (f"{table}.also.{i}", check) for i, check in enumerate(also if isinstance(also, list) else [])
+        ]
         for where, check in checks:
             if isinstance(check, dict):
                 yield from _check_problems(where, check, raw)
@@ -301,18 +318,23 @@ def _expression_problems(table: str, key: str, check: Raw, known: list[str]) -> 
         yield from _unknown(table, key, name, "quantity", known)
 
 
-# Questions nobody would answer: known only once the whole suite is sound.
+# What only shows once the whole suite is sound: questions that no case answers, or several different ones.
 
 
 def _unanswered(suite: Suite) -> Iterator[str]:
-    """Quantities for which no profile plans a case."""
-    cases = [case for profile in suite.profiles for case in plan(suite, "", profile)]
+    planned = {profile: plan(suite, "", profile) for profile in suite.profiles}
     for key, quantity in suite.quantities.items():
-        if quantity.metric is not None and not selected_by(quantity, cases):
-            able = sorted({case.measure_key for case in cases if yields(case.measure, quantity.metric)})
-            yield f"[quantities.{key}]: no measure would yield it; '{quantity.metric}' comes from: {', '.join(able) or 'none'}"
-
-
-def claims_of(loaded: list[LoadedSuite]) -> list[tuple[LoadedSuite, str, Claim]]:
-    """Every claim of several suites, in order, with its id."""
-    return [(suite, key, claim) for suite in loaded for key, claim in suite.suite.claims.items()]
+        if quantity.metric is None:
+            continue
+        found = [selected_by(quantity, cases) for cases in planned.values()]
+        if not any(found):
+            every = [case for cases in planned.values() for case in cases]
+            able = sorted({case.measure_key for case in every if yields(case.measure, quantity.metric)})
+            where = ", ".join(able) or "none"
+            yield f"[quantities.{key}]: no measure would yield it; '{quantity.metric}' comes from: {where}"
+        for cases in found:
+            differing = {replace(case, seed=None).id: case.name for case in cases}
+            if len(differing) > 1:
+                several = ", ".join(differing.values())
+                yield f"[quantities.{key}]: fits several cases, say which by more keys: {several}"
+                break

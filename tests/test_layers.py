@@ -14,7 +14,7 @@ FLOORS = {
     "__init__": 0, "errors": 0, "stats": 0, "machine": 0, "context": 0,
     "metrics": 1, "registry": 1, "expressions": 1, "vision_import": 1,
     "records": 2, "recipes": 2, "spec": 2, "counts": 2, "cost": 2, "notation": 2,
-    "plan": 3, "sample": 3, "pixels": 3, "mixing": 3, "schedules": 3, "dropout": 3,
+    "plan": 3, "sample": 3, "pixels": 3, "mixing": 3, "schedules": 3, "dropout": 3, "checkpoint": 4,
     "suitefile": 4, "forecast": 4, "environment": 4, "data": 4, "models": 4, "augment": 4,
     "building": 5, "training": 5,
     "measures": 6,
@@ -25,8 +25,8 @@ FLOORS = {
     "costing": 10, "page": 10, "claimrows": 11, "compose": 11, "report": 11, "console": 11,
 }  # fmt: skip
 WORKSHOP = {
-    "vision_import", "environment", "data", "sample", "pixels", "mixing", "schedules", "dropout", "models", "augment",
-    "building", "training", "measures", "execute",
+    "vision_import", "environment", "data", "sample", "pixels", "mixing", "schedules", "dropout", "checkpoint", "models",
+    "augment",    "building", "training", "measures", "execute",
 }  # fmt: skip
 OFFICE = {
     "delta", "exports", "store", "ledger", "evidence", "bands", "uncertainty", "verdicts", "regression", "palette",
@@ -116,7 +116,9 @@ def test_files_and_functions_keep_their_size():
                 assert node.end_lineno - node.lineno < 60, f"{path.name}: {node.name} is over 60 lines"
 
 
-@pytest.mark.parametrize("command", [["--help"], ["list", "models"], ["list", "claims"], ["validate", "suites/cifar_mixers.toml"]])
+@pytest.mark.parametrize(
+    "command", [["--help"], ["list", "models"], ["list", "claims"], ["validate", "suites/cifar_mixers.toml"]]
+)
 def test_light_commands_start_without_torch_and_pandas(command):
     script = (
         "import sys, runner\n"
@@ -124,5 +126,7 @@ def test_light_commands_start_without_torch_and_pandas(command):
         "except SystemExit as end: assert end.code in (0, None), end.code\n"
         f"print([name for name in {sorted(HEAVY)!r} if name in sys.modules], file=sys.stderr)\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=PACKAGE.parent, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=PACKAGE.parent, check=True
+    )
     assert done.stderr.strip().splitlines()[-1] == "[]"

@@ -64,7 +64,7 @@ measured = "size"
 tolerance = 0.0
 tolerance_why = "a count"
 """
-# Patch embedding 16·16·3·8 + 8; norms 3·2·8; token MLP 4·4 + 4 + 4·4 + 4; channel MLP 8·8 + 8 + 8·8 + 8; head 8·10 + 10.
+# Patch embedding 16·16·3·8 + 8; norms 3·2·8; token MLP 4·4 + 4, twice; channel MLP 8·8 + 8, twice; head 8·10 + 10.
 SIZE = (16 * 16 * 3 * 8 + 8) + 3 * 2 * 8 + (4 * 4 + 4 + 4 * 4 + 4) + (8 * 8 + 8 + 8 * 8 + 8) + (8 * 10 + 10)
 
 

@@ -82,6 +82,7 @@ def test_a_sound_suite_loads_with_its_digest(tmp_path):
     assert re.fullmatch("[0-9a-f]{64}", loaded.sha256)
 
 
+# ruff: noqa: E501
 # (what is changed, into what, the message that must come)
 MISTAKES = [
     ("depth = 2", "depht = 2", "[models.mixer.args]: no key 'depht'. Did you mean 'depth'?"),
@@ -91,9 +92,9 @@ MISTAKES = [
     ('optimizer = "adamw"', 'optimizer = "adamv"', "[recipes.short.settings].optimizer"),
     ('models = ["mixer"]', 'models = ["mixers"]', "[measures.accuracy]: models: no model matches 'mixers'. Did you mean 'mixer'?"),
     ("reduced = false", "reduced = false\nskip = [\"statik\"]", "[profiles.paper]: skip: no measure 'statik'. Did you mean 'static'?"),
-    ('metric = "params"', 'metric = "parms"', "[quantities.size]: metric = 'parms' is not known. Did you mean 'params'?"),
+    ('metric = "params"', 'metric = "parms"', "[quantities.size]: metric: no metric 'parms'. Did you mean 'params'?"),
     ('source = "paper"', 'source = "papers"', "[claims.X1]: source: no source 'papers'. Did you mean 'paper'?"),
-    ('unit = "parameters"', 'unit = "parameter"', "[claims.X1]: unit = 'parameter' is not known. Did you mean 'parameters'?"),
+    ('unit = "parameters"', 'unit = "parameter"', "[claims.X1]: unit: no unit 'parameter'. Did you mean 'parameters'?"),
     ('measured = "size"', 'measured = "sise + 1"', "[claims.X1]: measured: no quantity 'sise'. Did you mean 'size'?"),
     ('tolerance_why = "a count"', "", "[claims.X1]: 'tolerance' needs 'tolerance_why'"),
 ]  # fmt: skip
@@ -130,6 +131,7 @@ def test_a_suite_with_all_these_mistakes_yields_all_the_messages_at_once(problem
         (("published = 5\n", ""), "[claims.X1]: 'tolerance' needs 'published'"),
         (("[quantities]", "[quantities]\nc = { value = 3 }"), "[quantities.c]: a constant needs 'unit' and 'source'"),
         (("[quantities]", '[quantities]\nspeed = { metric = "fps" }'), "[quantities.speed]: no measure would yield it"),
+        (("[measures.static]", '[measures.again]\nmeasure = "static"\nimage_sizes = [32]\nmodels = ["*"]\n[measures.static]'), "[quantities.size]: fits several cases"),
         (('summary = "A small suite."', 'summary = "A small suite."\nplugins = ["nowhere.py"]'), "[plugins]: plug-in 'nowhere.py': no file"),
     ],
 )  # fmt: skip
