@@ -4,17 +4,19 @@ Reads no clock and no file; the same question gets the same id on every machine.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from itertools import product
-from typing import Any
+from typing import Any, TypeVar
 
 from bench.errors import NothingSelected, UsageError
 from bench.metrics import METRICS
 from bench.records import canonical_json
 from bench.registry import near
 from bench.spec import Measure, Profile, Quantity, Recipe, Suite
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -157,10 +159,10 @@ def _expand(
     )
     axes = product(
         models_of(suite, measure),
-        [*measure.datasets] or [None],
-        [*measure.recipes] or [None],
-        [*measure.image_sizes] or [None],
-        [*measure.batch_sizes] or [None],
+        _or_none(measure.datasets),
+        _or_none(measure.recipes),
+        _or_none(measure.image_sizes),
+        _or_none(measure.batch_sizes),
         _seeds(measure, profile, seeds),
     )
     for model, dataset, recipe, image_size, batch_size, seed in axes:
@@ -168,6 +170,11 @@ def _expand(
         case = _with_data(case, suite, profile, dataset)
         case = _with_recipe(case, suite, profile, recipe, seed)
         yield replace(case, name=_name(case, image_size), options=_options(suite, measure, image_size))
+
+
+def _or_none(values: Sequence[Value]) -> Sequence[Value | None]:
+    """An axis that the suite leaves out has one point."""
+    return values or [None]
 
 
 def models_of(suite: Suite, measure: Measure) -> list[str]:
