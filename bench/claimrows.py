@@ -14,6 +14,7 @@ from bench.spec import Source, Suite
 from bench.verdicts import WORDS, CheckVerdict, Verdict
 
 _SAMPLES_SHOWN = 40
+_COLUMNS = ("seed", "repeat", "value", "run")
 
 
 def claim_rows(
@@ -68,6 +69,7 @@ def _byline(source: Source) -> str:
 
 def _check(check: CheckVerdict) -> CheckRow:
     difference = check.difference
+    samples = tuple(_sample(sample) for sample in check.samples[:_SAMPLES_SHOWN])
     return CheckRow(
         says=notation.kept_together(check.says),
         word=check.verdict,
@@ -78,7 +80,8 @@ def _check(check: CheckVerdict) -> CheckRow:
         reason=notation.kept_together(check.reason),
         details=tuple(_details(check)),
         calculation=check.calculation,
-        samples=tuple(_sample(sample) for sample in check.samples[:_SAMPLES_SHOWN]),
+        sample_columns=tuple(column for column in _COLUMNS if any(sample[column] for sample in samples)),
+        samples=samples,
         samples_left_out=max(0, len(check.samples) - _SAMPLES_SHOWN),
         command=check.command,
     )
@@ -139,11 +142,11 @@ def _band(check: CheckVerdict) -> str | None:
     if len(ends) == 2 and ends[0] != ends[1]:
         return f"{scale.text(ends[0])} to {scale.text(ends[1])} {scale.unit}".rstrip()
     word = "exactly" if len(ends) == 2 else "above" if check.low is not None else "below"
-    return f"{word} {scale.text(ends[0])} {scale.unit}".rstrip()
+    return f"{word} {' '.join(notation.published(ends[0], check.unit))}".rstrip()
 
 
-def _sample(sample: Sample) -> tuple[str, ...]:
-    """Seed, repeat, value and run; a raw value keeps the digits it was stored with, up to ten."""
+def _sample(sample: Sample) -> dict[str, str]:
+    """A raw value keeps the digits it was stored with, up to ten."""
     value = f"{sample.value:,.10g}".replace("-", notation.MINUS)
     seed, repeat = ("" if each is None else str(each) for each in (sample.seed, sample.repeat))
-    return seed, repeat, value, sample.run_id or ""
+    return dict(zip(_COLUMNS, (seed, repeat, value, sample.run_id or ""), strict=True))

@@ -23,7 +23,7 @@ from bench.verdicts import Verdict, findings
 
 _RUNS_SHOWN = 4
 # Column of an environment -> how it is called on the page.
-_FACTS = {
+FACTS = {
     "bench": "bench",
     "commit": "commit",
     "diff_sha256": "uncommitted changes (SHA-256)",
@@ -161,12 +161,13 @@ def _conditions(used: pd.DataFrame, runs: pd.DataFrame) -> Iterator[str]:
 
 
 def _reduced(suites: Sequence[LoadedSuite], frames: Mapping[str, pd.DataFrame]) -> str | None:
-    """The first sentence of a page that has trained rows of reduced profiles only."""
+    """The first sentence of a page whose trained rows, or all of them, come from reduced profiles."""
     for loaded in suites:
-        frame = frames[loaded.suite.id]
-        learned = frame[frame["seed"].notna()]
-        if len(learned) and learned["reduced"].all():
-            profile = loaded.suite.profiles[learned["profile"].iloc[0]]
+        frame, profiles = frames[loaded.suite.id], loaded.suite.profiles
+        learned = frame[frame["seed"].notna()] if frame["seed"].notna().any() else frame
+        names = [name for name in learned["profile"].unique() if name in profiles]
+        if names and all(profiles[name].reduced for name in names):
+            profile = profiles[names[0]]
             text = f"This is a {profile.label} run: what depends on training is shown as a hint and not judged."
             return f"{text} {profile.note or ''}".strip()
     return None
@@ -237,7 +238,7 @@ def _calculations(verdicts: Iterable[Verdict], anchors: Mapping[tuple[str, str],
 
 def _run(run: Mapping[str, Any]) -> Run:
     facts = []
-    for column, name in _FACTS.items():
+    for column, name in FACTS.items():
         value = run.get(column)
         if value is None or value is pd.NA or value != value:
             continue

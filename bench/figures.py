@@ -5,6 +5,7 @@ Draws no data and knows no metric; what stands in a figure is decided in `charts
 
 import io
 import re
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -36,6 +37,7 @@ SVG = "http://www.w3.org/2000/svg"
 _HREF = "{http://www.w3.org/1999/xlink}href"
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_REPLACED = "\N{REPLACEMENT CHARACTER}"
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -151,8 +153,10 @@ def _style() -> Any:
 
 def _draw(figure: Canvas, name: str) -> str:
     out = io.StringIO()
-    figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
-    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", out.getvalue())
+    with warnings.catch_warnings():  # a script that the measuring font lacks is drawn by the page's own
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
+    return _NOT_XML.sub(_REPLACED, out.getvalue())
 
 
 def _rewritten(raw: str, name: str, alt: str, variables: Mapping[str, str], standalone: bool = False) -> str:
@@ -224,7 +228,7 @@ def _spread_style(element: ElementTree.Element, variables: Mapping[str, str]) ->
         elif key not in ("font-family", "stroke-linejoin", "stroke-linecap", "stroke-miterlimit"):
             element.set(key, value)
     if element.tag == f"{{{SVG}}}text" and "fill" not in element.attrib:
-        element.set("fill", "#000000")
+        element.set("fill", INK)  # matplotlib leaves black out; it has to turn with the page
     for key in ("fill", "stroke"):
         if (colour := element.get(key)) is not None:
             element.set(key, variables.get(colour.lower(), colour))
@@ -247,7 +251,7 @@ def _frame(tree: ElementTree.Element, name: str, alt: str, standalone: bool) -> 
         tree.attrib.pop(key, None)
     tree.set("stroke-linejoin", "round")
     tree.set("role", "img")
-    tree.set("aria-label", alt)
+    tree.set("aria-label", _NOT_XML.sub(_REPLACED, alt))
     if standalone:
         tree.set("width", f"{width:g}")
         tree.set("height", f"{height:g}")

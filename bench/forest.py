@@ -123,7 +123,10 @@ def _lines(verdicts: Sequence[Verdict]) -> list[_Line]:
 
 
 def _wrapped(text: str, width: int, lines: int | None = None) -> list[str]:
-    return textwrap.wrap(notation.kept_together(text), width, max_lines=lines, placeholder=" …")
+    """Lines of at most so many characters; a long case name may break after a slash, never inside a word."""
+    apart = notation.kept_together(text).replace("/", "/ ")
+    wrapped = textwrap.wrap(apart, width, max_lines=lines, placeholder=" …", break_on_hyphens=False)
+    return [line.replace("/ ", "/") for line in wrapped]
 
 
 def _aside(check: CheckVerdict) -> list[str]:

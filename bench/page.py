@@ -3,6 +3,7 @@
 Judges nothing and computes no statistic; rounding a number for the eye is all it does to one.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bench.figures import Absent, Figure
@@ -68,7 +69,8 @@ class CheckRow:
     reason: str
     details: tuple[tuple[str, str], ...]  # term, text
     calculation: tuple[str, ...]
-    samples: tuple[tuple[str, ...], ...]  # seed, repeat, value, run
+    sample_columns: tuple[str, ...]  # those that say anything
+    samples: tuple[Mapping[str, str], ...]
     samples_left_out: int
     command: str | None
 

@@ -122,36 +122,34 @@ def _check(check, word: Word, seeds: list[float] | str) -> CheckVerdict:
 
 def environment(**changes: object) -> Environment:
     """The conditions of one run on a made machine."""
-    return replace(
-        Environment(
-            run_id=RUN,
-            started_at="2026-11-20T09:30:00+00:00",
-            command=COMMAND,
-            bench="0.1.0",
-            commit="4f2a9c1d0b7e",
-            dirty=False,
-            diff_sha256=None,
-            lock_sha256="9b1c" * 16,
-            python="3.11.9",
-            torch="2.13.0",
-            torchvision="0.28.0",
-            cuda="13.0",
-            cudnn="9.10",
-            driver="580.65",
-            os="Linux 6.8",
-            cpu="Intel Xeon Platinum 8481C",
-            cores=16,
-            ram_bytes=128 * 1024**3,
-            device="cuda",
-            device_name="NVIDIA H200",
-            threads=16,
-            interop_threads=1,
-            allocator="native",
-            deterministic=True,
-            packages_json=json.dumps({"numpy": "2.4.1", "fvcore": "0.1.5.post20221221"}),
-        ),
-        **changes,
-    )
+    known = {
+        "run_id": RUN,
+        "started_at": "2026-11-20T09:30:00+00:00",
+        "command": COMMAND,
+        "bench": "0.1.0",
+        "commit": "4f2a9c1d0b7e",
+        "dirty": False,
+        "diff_sha256": None,
+        "lock_sha256": "9b1c" * 16,
+        "python": "3.11.9",
+        "torch": "2.13.0",
+        "torchvision": "0.28.0",
+        "cuda": "13.0",
+        "cudnn": "9.10",
+        "driver": "580.65",
+        "os": "Linux 6.8",
+        "cpu": "Intel Xeon Platinum 8481C",
+        "cores": 16,
+        "ram_bytes": 128 * 1024**3,
+        "device": "cuda",
+        "device_name": "NVIDIA H200",
+        "threads": 16,
+        "interop_threads": 1,
+        "allocator": "native",
+        "deterministic": True,
+        "packages_json": json.dumps({"numpy": "2.4.1", "fvcore": "0.1.5.post20221221"}),
+    }
+    return Environment(**(dict.fromkeys(Environment.__dataclass_fields__) | known | changes))
 
 
 def environments(*extra: Environment) -> pd.DataFrame:

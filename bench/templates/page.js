@@ -7,7 +7,7 @@ const box = (claim) => claim.querySelector("details");
 const key = { claim: (c) => +c.dataset.order, verdict: (c) => +c.dataset.rank, difference: (c) => -c.dataset.far };
 
 function read() {
-  const text = decodeURIComponent(location.hash.slice(1));
+  const text = location.hash.slice(1);
   const plain = claims.some((claim) => claim.id === text);
   const asked = new URLSearchParams(plain ? "" : text);
   if (text && !plain && !["verdict", "sort", "open"].some((name) => asked.has(name))) return;

@@ -1,0 +1,349 @@
+"""Figures: where a check stands, which rows are drawn, and that what comes out is themed, plain and always the same."""
+
+import math
+import re
+from dataclasses import replace
+from xml.etree import ElementTree
+
+import pandas as pd
+import pytest
+
+from bench import notation
+from bench.accuracy import accuracies, accuracy_bars
+from bench.bars import counted
+from bench.charts import figures_of, forest_of
+from bench.curves import apart
+from bench.figures import Absent, axes, canvas, colours_of, finish, styled
+from bench.forest import forest, place
+from bench.frames import fullest, named, published_curves, published_of
+from bench.palette import ALL_COLOURS, COLOURS, LEAST_WIDTH, SERIES, SHAPES, VERDICT_COLOURS, WIDTH
+from bench.stats import Interval
+from bench.verdicts import WORDS, CheckVerdict
+
+
+def check(point=None, low=None, high=None, *, half=0.0, published=None, unit="%", **changes):
+    measured = None if point is None else Interval(point - half, point + half, point, "made", 3)
+    return CheckVerdict(
+        "it says", "retrain", "reproduced", "because", unit, published, low, high, measured=measured, **changes
+    )
+
+
+@pytest.fixture(scope="module")
+def suite(material):
+    return material.suite()
+
+
+@pytest.fixture(scope="module")
+def rows(material, suite):
+    return named(suite.suite, suite.sha256, material.rows())
+
+
+@pytest.fixture(scope="module")
+def figures(material, suite, rows):
+    curves, _ = published_curves(suite.suite, suite.path.parent)
+    verdicts = material.verdicts()
+    return [forest_of(suite.suite, verdicts), *figures_of(suite.suite, rows, curves, verdicts)]
+
+
+# How numbers are written
+
+
+def test_a_value_and_its_interval_share_digits_and_unit():
+    scale = notation.scale("s", 0.0421, 0.0433)
+    assert (scale.text(0.0421), scale.text(0.0433), scale.unit) == ("42.1", "43.3", "ms")
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "written"),
+    [
+        (48.2, "%", ("48.20", "%")),
+        (88, "%", ("88", "%")),
+        (0.7, "nats", ("0.70", "nats")),
+        (147_456, "parameters", ("147,456", "parameters")),
+        (7.5e18, "flops", ("7.5 × 10¹⁸", "FLOPs")),
+        (-5.56, "points", ("−5.56", "points")),
+    ],
+)
+def test_a_published_number_keeps_the_digits_it_was_printed_with(value, unit, written):
+    assert notation.published(value, unit) == written
+
+
+def test_percent_differ_by_points_and_a_difference_that_rounds_to_zero_has_no_sign():
+    assert notation.difference_unit("%") == "points"
+    scale = notation.scale("points", 0.001)
+    assert [scale.signed(value) for value in (1.5, -1.5, 0.001, -0.001)] == ["+1.50", "−1.50", "0.00", "0.00"]
+
+
+def test_a_line_does_not_break_between_a_number_and_its_unit():
+    assert notation.kept_together("76.71 % of 3 seeds") == "76.71\N{NO-BREAK SPACE}% of 3 seeds"
+
+
+# Where a check stands
+
+
+def test_a_number_stands_at_its_distance_from_the_published_value_in_tolerances():
+    # published 80 ± 2, measured 81 ± 0.5: (81 - 80) / 2 = 0.5, from (80.5 - 80) / 2 to (81.5 - 80) / 2
+    found = place(check(81.0, 78.0, 82.0, half=0.5, published=80.0))
+    assert (found.x, found.low, found.high, found.band) == (0.5, 0.25, 0.75, (-1, 1))
+
+
+def test_an_exact_count_stands_at_zero_or_nowhere():
+    assert place(check(17_536, 17_536, 17_536)).x == 0
+    assert place(check(17_537, 17_536, 17_536)).x == math.inf
+
+
+def test_an_ordering_stands_at_its_distance_from_the_edge_in_half_widths_of_its_interval():
+    # claimed above 0, measured 3 ± 1.5: the edge is at -1, 3 / 1.5 = 2 half widths to the right of it
+    above = place(check(3.0, 0.0, None, half=1.5))
+    assert (above.x, above.low, above.high, above.band) == (1.0, 0.0, 2.0, (-1, math.inf))
+    # claimed below 0, measured -3 ± 1.5: the edge is at +1, two half widths to the left of it
+    below = place(check(-3.0, None, 0.0, half=1.5))
+    assert (below.x, below.low, below.high, below.band) == (-1.0, -2.0, 0.0, (-math.inf, 1))
+
+
+@pytest.mark.parametrize(("point", "half"), [(3.0, 2.9), (3.0, 3.1), (-3.0, 2.9), (-3.0, 3.1)])
+def test_an_ordering_lies_inside_its_band_on_the_plot_exactly_when_its_interval_lies_on_the_claimed_side(point, half):
+    found = place(check(point, 0.0, None, half=half))
+    assert (found.low > -1) == (point - half > 0)
+    assert (found.high < -1) == (point + half < 0)
+
+
+def test_a_single_seed_stands_one_unit_from_the_edge_and_has_no_bounds():
+    found = place(check(4.0, 0.0, None, half=math.inf))
+    assert (found.x, found.low, found.high) == (0.0, -math.inf, math.inf)
+
+
+def test_what_was_not_measured_or_has_no_band_has_no_place():
+    assert place(check(None, 1.0, 2.0)) is None
+    assert place(check(5.0)) is None
+
+
+def test_names_that_would_touch_are_stacked_around_their_mean():
+    # Two at 100 and 104, each 20 high: their mean is 102, so they stand at 92 and 112; 200 is far enough away.
+    assert apart([100, 104, 200], [20, 20, 20]) == [92, 112, 200]
+
+
+def test_stacking_never_lets_two_names_touch():
+    heights = [18, 33, 18, 18, 33]
+    places = apart([10, 11, 12, 60, 61], heights)
+    for i in range(4):
+        assert places[i + 1] - places[i] >= (heights[i] + heights[i + 1]) / 2 - 1e-9
+
+
+# Which rows are drawn
+
+
+def test_rows_get_the_names_of_the_suite_and_a_case_comes_from_its_newest_run(material, suite):
+    case = next(case for case in material.plan(suite.suite, suite.sha256, "quick") if case.measure == "static")
+    old, new = material.row(case, "params", 1), material.row(case, "params", 2)
+    old = replace(old, run_id="run-9", started_at="2026-01-01T00:00:00+00:00")
+    found = named(suite.suite, suite.sha256, material.frame([new, old]))
+    assert found["value"].tolist() == [2]
+    assert found[["measure_key", "model"]].to_numpy().tolist() == [["static", "mlp_mixer"]]
+
+
+def test_rows_that_failed_or_were_measured_by_an_older_protocol_are_not_drawn(material, suite):
+    case = next(case for case in material.plan(suite.suite, suite.sha256, "quick") if case.measure == "static")
+    failed = material.row(case, "params", None, status="failed", reason="no memory")
+    old = replace(material.row(case, "macs", 5), protocol=0)
+    assert named(suite.suite, suite.sha256, material.frame([failed, old])).empty
+
+
+def test_a_full_profile_is_drawn_before_a_reduced_one_and_cuda_before_cpu():
+    both = pd.DataFrame({"reduced": [True, False, False], "device": ["cuda", "cpu", "cuda"], "value": [1, 2, 3]})
+    assert fullest(both)["value"].tolist() == [3]
+    assert fullest(both[:2])["value"].tolist() == [2]
+    assert fullest(both[:1])["value"].tolist() == [1]
+
+
+def test_the_published_accuracy_of_a_model_is_the_one_its_claim_prints(suite):
+    found = published_of(suite.suite, "test_top1_pct")
+    assert found["accuracy", "mlp_mixer"] == (suite.suite.claims["H1"].published, "H1")
+    assert found["accuracy_cifar100", "mlp_mixer"] == (suite.suite.claims["H4"].published, "H4")
+
+
+def test_the_published_curve_ends_where_its_log_does(suite):
+    curves, problems = published_curves(suite.suite, suite.path.parent)
+    first = curves[0]
+    assert (first.epochs[0], first.epochs[-1], first.values[-1]) == (1, 30, suite.suite.claims["H1"].published)
+    assert problems == []
+
+
+def test_a_curve_whose_file_is_missing_is_named_and_the_rest_is_drawn(suite, tmp_path):
+    curves, problems = published_curves(suite.suite, tmp_path)
+    assert curves == []
+    assert len(problems) == len(suite.suite.curves)
+    assert "published/hybrid_mixer_curves.csv" in problems[0]
+
+
+def test_accuracies_are_the_best_epoch_where_the_source_reports_the_best(suite, rows):
+    trained = rows[(rows["metric"] == "test_top1_pct") & (rows["model"] == "mlp_mixer")]
+    trained = trained[trained["measure_key"] == "accuracy"]
+    best = trained.groupby("case_id")["value"].max()
+    line = accuracies(suite.suite, trained).iloc[0]
+    assert line["at"] == "best epoch"
+    assert line["top1_pct"] == pytest.approx(float(best.sum()) / 3)
+    assert line["last_epoch_pct"] <= line["best_epoch_pct"]
+
+
+def test_a_figure_without_rows_says_so_and_what_to_measure(suite, rows):
+    found = accuracy_bars("x", suite.suite, rows.iloc[:0])
+    assert isinstance(found, Absent)
+    assert (found.reason, found.measure) == ("No model was trained.", "accuracy")
+
+
+def test_a_reduced_run_says_in_its_reading_that_it_is_not_comparable(material, suite):
+    quick = named(suite.suite, suite.sha256, material.rows("quick", "cpu"))
+    assert accuracy_bars("x", suite.suite, quick).reading.startswith("A reduced run, not comparable")
+
+
+def test_the_parameter_figure_writes_its_subtraction_out(material):
+    found = counted("x", [verdict for verdict in material.verdicts() if verdict.claim in ("H7", "H8")])
+    # 147,456 - 17,536 = 129,920, which is 88.1 % of 147,456
+    assert 147_456 - 17_536 == 129_920
+    assert "147,456 − 129,920 = 17,536" in found.reading
+    assert f"{100 * 129_920 / 147_456:.1f} %" in found.reading
+    assert "= 147,456 − 129,920" in found.svg
+
+
+# What comes out
+
+
+def test_the_forest_plot_has_every_claim_with_its_word_and_names_what_is_outside(figures, material):
+    forest_figure = figures[0]
+    text = "".join(ElementTree.fromstring(forest_figure.svg).itertext())
+    for verdict in material.verdicts():
+        assert verdict.claim in text
+    assert {word for word in WORDS if word in text} == set(WORDS)
+    assert "H10, H11 and H14 lie outside it" in forest_figure.reading
+    assert forest_figure.reading in forest_figure.alt
+
+
+def test_a_value_outside_the_axis_is_an_arrow_with_its_distance(material, suite):
+    verdict = next(verdict for verdict in material.verdicts() if verdict.claim == "H8")
+    # 147,456 where 17,536 is published: 129,920 too many, with no tolerance at all
+    wrong = replace(
+        verdict.checks[0], measured=Interval(147_456, 147_456, 147_456, "counted", 1), verdict="contradicted"
+    )
+    titles = {key: source.title for key, source in suite.suite.sources.items()}
+    assert "+129,920 parameters" in forest("x", [replace(verdict, checks=(wrong,))], titles).svg
+
+
+def test_every_figure_is_themed_by_variables_and_has_no_inline_style(figures):
+    light = {pair[0] for pair in ALL_COLOURS.values()}
+    for figure in figures:
+        if isinstance(figure, Absent):
+            continue
+        assert not any(colour in figure.svg.lower() for colour in light), figure.name
+        assert "style=" not in figure.svg
+        assert "<style" not in figure.svg
+        assert 'fill="currentColor"' in figure.svg
+        assert "var(--" not in figure.standalone
+
+
+def test_every_figure_says_its_finding_to_who_cannot_see_it(figures):
+    for figure in figures:
+        if not isinstance(figure, Absent):
+            root = ElementTree.fromstring(figure.svg)
+            assert root.get("role") == "img"
+            assert figure.reading in root.get("aria-label")
+
+
+def test_text_in_figures_is_text_of_at_least_11_px_where_a_figure_is_smallest(figures):
+    for figure in figures:
+        if not isinstance(figure, Absent):
+            sizes = [float(size) for size in re.findall(r'font-size="([\d.]+)px"', figure.svg)]
+            assert sizes
+            assert min(sizes) * LEAST_WIDTH / WIDTH >= 11
+            assert "rotate(" not in figure.svg
+
+
+def test_no_two_texts_of_a_figure_cover_each_other(figures):
+    """Boxes as wide as the widest of the usual system fonts would draw them: 0.58 em a character."""
+    for figure in figures:
+        if isinstance(figure, Absent):
+            continue
+        boxes = [box for box in map(_box, ElementTree.fromstring(figure.svg).iter()) if box]
+        for i, (name, left, right, top, bottom) in enumerate(boxes):
+            for other, *edges in boxes[:i]:
+                apart_ = right <= edges[0] or edges[1] <= left or bottom <= edges[2] or edges[3] <= top
+                assert apart_, f"{figure.name}: '{name}' covers '{other}'"
+
+
+def _box(element):
+    if not element.tag.endswith("}text") or not (element.text or "").strip():
+        return None
+    size = float(element.get("font-size").removesuffix("px"))
+    wide = 0.58 * size * len(element.text)
+    x, y = float(element.get("x", 0)), float(element.get("y", 0))
+    if moved := re.search(r"translate\(([-\d.]+) ([-\d.]+)\)", element.get("transform", "")):
+        x, y = x + float(moved.group(1)), y + float(moved.group(2))
+    left = x - wide * {"middle": 0.5, "end": 1.0}.get(element.get("text-anchor"), 0.0)
+    return element.text, left, left + wide, y - 0.75 * size, y + 0.2 * size
+
+
+def test_a_figure_is_the_same_to_the_byte_for_the_same_rows(figures, material, suite, rows):
+    curves, _ = published_curves(suite.suite, suite.path.parent)
+    again = figures_of(suite.suite, rows, curves, material.verdicts())
+    assert [figure.svg for figure in again if not isinstance(figure, Absent)] == [
+        figure.svg for figure in figures[1:] if not isinstance(figure, Absent)
+    ]
+
+
+def test_a_figure_carries_its_data_as_csv(figures):
+    header, *lines = next(figure for figure in figures if figure.name.endswith("forest")).csv.splitlines()
+    assert header.startswith("claim,says,verdict,unit,published")
+    assert (
+        len(lines) == 26
+    )  # the suite's 17 claims and what else they say: H3 1, H10 1, H11 1, H14 2, H15 1, H16 2, H17 1
+
+
+@styled
+def _labelled(text):
+    figure = canvas(60)
+    axes(figure, 10, 10, 400, 40).text(0.5, 0.5, text)
+    return finish(figure, "x", "title", "reading", text, pd.DataFrame({"name": [text]}))
+
+
+@pytest.mark.parametrize("name", ["<script>alert(1)</script>", 'a"b&c', "cost $x_1$ and $y$", "a\x07bell", "ünïcode ×"])
+def test_a_name_in_a_figure_is_text_whatever_it_holds(name):
+    found = _labelled(name)
+    tree = ElementTree.fromstring(found.svg)
+    text = "".join(element.text or "" for element in tree.iter() if element.tag.endswith("}text"))
+    assert name.replace("\x07", "\N{REPLACEMENT CHARACTER}") in text
+    assert "<script" not in found.svg
+
+
+def test_one_model_has_one_colour_and_no_two_roles_share_one(suite):
+    models = list(suite.suite.models)
+    assert len(set(colours_of(models).values())) == len(models)
+    light = [pair[0] for pair in ALL_COLOURS.values()]
+    assert len(set(light)) == len(light)
+
+
+def _luminance(colour):
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def _contrast(one, other):
+    lighter, darker = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+@pytest.mark.parametrize("side", [0, 1], ids=["light", "dark"])
+def test_text_has_4_5_to_1_and_marks_have_3_to_1_against_the_page(side):
+    paper, panel, band = (COLOURS[role][side] for role in ("surface", "panel", "band"))
+    for role in ("ink", "muted", "link"):
+        assert _contrast(COLOURS[role][side], paper) >= 4.5
+        assert _contrast(COLOURS[role][side], panel) >= 4.5
+    for name, pair in {**SERIES, **VERDICT_COLOURS, "published": COLOURS["published"]}.items():
+        assert _contrast(pair[side], paper) >= 3, name
+    for name, pair in VERDICT_COLOURS.items():
+        assert _contrast(pair[side], band) >= 2.5, name
+
+
+def test_every_verdict_has_a_shape_of_its_own():
+    assert set(SHAPES) == set(WORDS) == set(VERDICT_COLOURS)
+    assert len({character for _, _, character in SHAPES.values()}) == len(WORDS)

@@ -1,0 +1,453 @@
+"""The report in every form: what it says, in which order, and that a name can never become markup."""
+
+import base64
+import csv
+import hashlib
+import io
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import pandas as pd
+import pytest
+
+from bench.errors import UsageError
+from bench.figures import Absent
+from bench.records import Environment
+from bench.report import (
+    build,
+    render_csv,
+    render_html,
+    render_json,
+    render_junit,
+    render_markdown,
+    terminal_summary,
+    write,
+)
+from bench.suitefile import LoadedSuite
+from bench.verdicts import WORDS
+
+VOID = {"meta", "br", "img", "link", "input", "hr"}
+HOSTILE = "<script>alert(1)</script>"
+
+
+@pytest.fixture(scope="module")
+def page(material):
+    return _page(material)
+
+
+@pytest.fixture(scope="module")
+def html(page):
+    return render_html(page)
+
+
+def _page(material, **changes):
+    given = {
+        "suites": [material.suite()],
+        "verdicts": material.verdicts(),
+        "rows": material.rows(),
+        "environments": material.environments(),
+    } | changes
+    return build(*given.values(), now=material.NOW)
+
+
+class _Tree(HTMLParser):
+    """Reads a page as a browser would, and fails where it would have to guess."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.open, self.ids, self.headings, self.tags, self.text = [], [], [], [], []
+        self.feed(text)
+        assert self.open == [], f"never closed: {self.open}"
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        assert len(given) == len(attrs), f"<{tag}> has an attribute twice"
+        self.tags.append((tag, given))
+        if "id" in given:
+            self.ids.append(given["id"])
+        if re.fullmatch("h[1-6]", tag):
+            self.headings.append(int(tag[1]))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open[-1] == tag, f"</{tag}> inside <{self.open[-1]}>"
+        self.open.pop()
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] not in ("script", "style"):
+            self.text.append(data)
+
+
+# What it says
+
+
+def test_the_head_has_the_question_one_line_of_conditions_and_five_tiles_and_one_for_open_questions(page, material):
+    assert page.title == material.suite().suite.question
+    assert page.conditions == (
+        "NVIDIA H200", "float32", "profile paper", "3 seeds", "2026-11-20", "bench 0.1.0", "torch 2.13.0",
+    )  # fmt: skip
+    assert [tile.word for tile in page.tiles] == [
+        "reproduced", "contradicted", "inconclusive", "inconsistent", "not measured", "answered",
+    ]  # fmt: skip
+    assert sum(tile.count for tile in page.tiles) == len(material.suite().suite.claims)
+
+
+def test_a_suite_without_open_questions_has_no_tile_for_answers(material):
+    judged = [verdict for verdict in material.verdicts() if verdict.verdict != "answered"]
+    assert "answered" not in {tile.word for tile in _page(material, verdicts=judged).tiles}
+
+
+def test_the_findings_are_three_to_eight_strongest_first_each_linked_to_its_claim(page):
+    assert 3 <= len(page.findings) <= 8
+    assert page.findings[0].word == "contradicted"
+    anchors = {claim.anchor for claim in page.sections[0].claims}
+    assert all(finding.link.anchor in anchors for finding in page.findings)
+
+
+def test_a_quick_run_says_so_in_the_first_sentence_and_a_full_one_does_not(material, page):
+    quick = _page(material, rows=material.rows("quick", "cpu"))
+    assert quick.reduced.startswith("This is a quick run: what depends on training is shown as a hint and not judged.")
+    assert page.reduced is None
+
+
+def test_percent_and_points_are_never_mixed(page):
+    by_id = {claim.claim: claim.checks[0] for claim in page.sections[0].claims}
+    h1 = by_id["H1"]
+    # 76.71 % published; the seeds' mean is (76.42 + 76.95 + 76.61) / 3 = 76.66, so 0.05 points less
+    assert f"{(76.42 + 76.95 + 76.61) / 3:.2f}" == "76.66"
+    assert (str(h1.published), str(h1.measured), str(h1.difference)) == ("76.71 %", "76.66 %", "−0.05 points")
+
+
+def test_an_opened_row_holds_source_place_quotation_tolerance_seeds_protocol_and_the_command(page):
+    claim = next(claim for claim in page.sections[0].claims if claim.claim == "H1")
+    check = claim.checks[0]
+    assert (claim.where, claim.quote) == ("Table 1", "CIFAR-10 76.71%")
+    details = dict(check.details)
+    assert details["Claimed band"] == "75.71 to 77.71 %"  # 76.71 ± 1.0
+    assert "10,000 test images" in details["Why this tolerance"]
+    assert details["Test set resolves"] == "±0.75 points at 95 %"
+    assert "NVIDIA H200" in details["Protocol"]
+    assert check.sample_columns == ("seed", "value", "run")
+    assert [sample["value"] for sample in check.samples] == ["76.42", "76.95", "76.61"]
+    assert check.command.startswith("bench run ")
+
+
+def test_claims_about_the_same_thing_stand_together(material):
+    verdicts = material.verdicts()
+    verdicts[0] = replace(verdicts[0], compare=("H14",))
+    claims = _page(material, verdicts=verdicts).sections[0].claims
+    assert [claim.claim for claim in claims][:3] == ["H1", "H14", "H2"]
+    assert claims[0].compare[0].anchor == "H14"
+
+
+def test_a_calculation_that_does_not_follow_is_shown_line_by_line(page, html):
+    (only,) = page.sections[0].calculations
+    assert (only.claim, only.lines) == ("H6", ("H5 - H4 = 6.83",))
+    assert html.index("Calculations that do not follow") < html.index(
+        "<pre>H5 - H4 = 6.83</pre>", html.index("Calculations")
+    )
+
+
+def test_a_cost_cell_carries_its_label_in_words(page, html):
+    cells = [cell for _, ways in page.sections[0].costs.trainings for _, way in ways for cell in way if cell]
+    assert {cell.basis for cell in cells} == {"published", "estimated"}
+    # 30 epochs of 46.5 s, as published for the T4: 1,395 s = 23.25 min
+    assert 30 * 46.5 / 60 == 23.25
+    assert any(cell.time in ("23.2 min", "23.3 min") and cell.basis == "published" for cell in cells)
+    for cell in cells:
+        assert f'<span class="basis">{cell.basis}</span>' in html
+
+
+def test_costs_measured_here_are_estimates_on_other_devices_and_measured_on_their_own(material):
+    rows = material.rows().assign(device_name="NVIDIA A100-SXM4-40GB")
+    costs = _page(material, rows=rows).sections[0].costs
+    ways = dict(costs.trainings[0][1])
+    here = ways["seconds per image measured on NVIDIA A100-SXM4-40GB"]
+    assert [cell.basis for cell in here] == ["estimated", "estimated", "published", "estimated"]
+    # The hours are measured, the A100's price is the published one, and a cell carries its weakest label.
+
+
+def test_a_figure_that_lacks_its_rows_gives_the_command_under_a_profile_that_measures_them(page):
+    absent = [figure for figure in page.sections[0].figures if isinstance(figure, Absent)]
+    assert [figure.command for figure in absent] == [
+        "bench run suites/cifar_mixers.toml --profile paper --only 'accuracy_cifar100/*'"
+    ]
+
+
+def test_the_page_names_its_rows_by_their_digest_and_a_changed_row_changes_it(material, page):
+    rows = material.rows()
+    shuffled = rows.sample(frac=1, random_state=0)
+    assert _page(material, rows=shuffled).digest == page.digest
+    changed = rows.assign(value=rows["value"].where(rows.index != 0, 1.0))
+    assert _page(material, rows=changed).digest != page.digest
+    assert len(page.digest) == 64
+
+
+def test_no_path_of_this_machine_stands_on_the_page(html, material):
+    assert str(material.ROOT) not in html
+    assert "bench report suites/cifar_mixers.toml --format html" in html
+
+
+# HTML
+
+
+def test_the_order_is_head_findings_forest_claims_figures_costs_calculations_environment(html):
+    order = ["<h1>", ">Findings<", ">All claims at a glance<", ">Claims</h2>", ">Figures<", ">What a training costs<",
+             ">Calculations that do not follow<", ">Environment and provenance<"]  # fmt: skip
+    places = [html.index(text) for text in order]
+    assert places == sorted(places)
+
+
+def test_every_tag_is_closed_every_id_is_unique_and_headings_are_in_order(html):
+    tree = _Tree(html)
+    assert len(tree.ids) == len(set(tree.ids))
+    assert tree.headings[0] == 1
+    assert tree.headings.count(1) == 1
+    assert all(after <= before + 1 for before, after in zip(tree.headings, tree.headings[1:], strict=False))
+
+
+def test_every_link_inside_the_page_has_a_target(html):
+    tree = _Tree(html)
+    targets = {given["href"][1:] for _, given in tree.tags if given.get("href", "").startswith("#")}
+    assert {target for target in targets if not target.startswith("verdict=")} <= set(tree.ids)
+
+
+def test_the_policy_forbids_the_network_and_allows_exactly_the_two_inline_blocks(html):
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', html).group(1).replace("&#39;", "'")
+    assert policy.startswith("default-src 'none'")
+    for tag in ("style", "script"):
+        block = re.search(f"<{tag}>(.*?)</{tag}>", html, re.DOTALL).group(1)
+        digest = base64.b64encode(hashlib.sha256(block.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy
+    assert "unsafe" not in policy
+    assert "http" not in policy
+
+
+def test_there_is_no_inline_style_no_inline_handler_and_nothing_that_loads(html):
+    for tag, given in _Tree(html).tags:
+        assert "style" not in given, tag
+        assert not [name for name in given if name.startswith("on")], tag
+        assert "src" not in given, tag
+        assert tag not in ("link", "iframe", "object", "embed", "base", "form"), tag
+    assert "url(http" not in html
+    assert "@import" not in html
+
+
+def test_every_control_has_a_name_and_every_figure_an_alternative(html):
+    for tag, given in _Tree(html).tags:
+        if given.get("role") in ("img", "region"):
+            assert given["aria-label"].strip(), tag
+
+
+def _hostile(material):
+    """A suite, verdicts, rows and an environment in which every name is markup."""
+    loaded = material.suite()
+    raw = loaded.suite.model_dump(by_alias=True)
+    raw["question"] = raw["summary"] = HOSTILE
+    for model in raw["models"].values():
+        model["label"] = HOSTILE
+    for source in raw["sources"].values():
+        source |= {"title": HOSTILE, "authors": HOSTILE, "url": "javascript:alert(1)", "note": HOSTILE}
+    for training in raw["costs"].values():
+        training["label"] = HOSTILE
+    suite = type(loaded.suite).model_validate(raw)
+    verdicts = [
+        replace(
+            verdict,
+            says=HOSTILE,
+            where=HOSTILE,
+            quote=HOSTILE,
+            note=HOSTILE,
+            checks=tuple(
+                replace(check, says=HOSTILE, reason=HOSTILE, command=HOSTILE, tolerance_why=HOSTILE,
+                        deviations=HOSTILE, conditions={HOSTILE: HOSTILE}, calculation=(HOSTILE,))
+                for check in verdict.checks
+            ),
+        )
+        for verdict in material.verdicts()
+    ]  # fmt: skip
+    environment = material.environment(command=HOSTILE, cpu=HOSTILE, os=HOSTILE)
+    return {
+        "suites": [LoadedSuite(suite, loaded.sha256, loaded.path)],
+        "verdicts": verdicts,
+        "rows": material.rows().assign(device_name=HOSTILE),
+        "environments": pd.DataFrame([vars(environment)]),
+    }
+
+
+def test_names_are_text_never_markup(material):
+    text = render_html(_page(material, **_hostile(material)))
+    tree = _Tree(text)
+    assert [tag for tag, _ in tree.tags].count("script") == 1
+    assert HOSTILE in "".join(tree.text)
+    assert "javascript:" not in text
+
+
+def test_a_page_for_1000_rows_is_under_2_mb_and_the_script_can_be_read_in_one_sitting(material):
+    rows = material.rows()
+    few = rows[rows["metric"].isin(["test_top1_pct", "test_loss", "train_loss", "fps", "params", "macs"])].head(1000)
+    assert len(few) == 1000
+    text = render_html(_page(material, rows=few))
+    assert len(text.encode()) < 2 * 1024**2
+    assert len(re.search("<script>(.*?)</script>", text, re.DOTALL).group(1).splitlines()) <= 100
+
+
+def test_the_page_is_the_same_to_the_byte_for_the_same_rows_and_date(material, html):
+    assert render_html(_page(material)) == html
+
+
+def test_a_store_without_rows_gives_a_page_that_says_so(material):
+    page = _page(material, rows=material.rows().iloc[:0], environments=material.environments().iloc[:0])
+    text = render_html(page)
+    _Tree(text)
+    assert page.conditions == ("no rows yet",)
+    assert "Nothing was measured yet." in text
+    assert '<svg class="drawing"' not in text.replace(page.sections[0].forest.svg, "")
+
+
+# Several suites
+
+
+@pytest.fixture(scope="module")
+def two(material):
+    loaded = material.suite()
+    other = LoadedSuite(loaded.suite.model_copy(update={"id": "other"}), loaded.sha256, loaded.path)
+    verdicts = material.verdicts()
+    again = [replace(verdict, suite="other") for verdict in verdicts]
+    return _page(material, suites=[loaded, other], verdicts=[*verdicts, *again])
+
+
+def test_several_suites_stand_in_sections_of_their_own_behind_what_is_contradicted_or_open(two):
+    text = render_html(two)
+    tree = _Tree(text)
+    assert len(tree.ids) == len(set(tree.ids))
+    assert all(after <= before + 1 for before, after in zip(tree.headings, tree.headings[1:], strict=False))
+    assert text.index(">Contradicted or open<") < text.index('id="cifar_mixers"') < text.index('id="other"')
+    assert [finding.word for finding in two.first] == sorted((f.word for f in two.first), key=WORDS.index)
+    assert "other-H1" in tree.ids
+
+
+# Markdown
+
+
+def test_markdown_has_the_same_order_details_and_images_that_are_there(page):
+    text, images = render_markdown(page, "figures")
+    heads = [line for line in text.splitlines() if line.startswith("## ")]
+    assert heads == ["## Findings", "## All claims at a glance", "## Claims", "## Figures", "## What a training costs",
+                     "## Calculations that do not follow", "## Environment and provenance"]  # fmt: skip
+    shown = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", text)
+    assert set(shown) == set(images)
+    assert text.count("<details>") == text.count("</details>") >= len(page.sections[0].claims)
+    assert len(text.encode()) + sum(map(len, images.values())) < 1024**2
+
+
+def test_every_row_of_a_markdown_table_has_as_many_cells_as_its_head(page):
+    text, _ = render_markdown(page, "figures")
+    for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        cells = {len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}
+        assert len(cells) == 1, block
+
+
+def test_markdown_uses_no_html_that_github_strips_and_names_stay_text(material):
+    text, _ = render_markdown(_page(material, **_hostile(material)), "figures")
+    outside = re.sub(r"^```\n.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    assert set(re.findall(r"<(/?[a-z]+)", outside)) <= {"details", "/details", "summary", "/summary", "a", "/a"}
+    assert "javascript:" not in outside
+
+
+def test_the_images_of_markdown_are_whole_pictures_on_white(page):
+    _, images = render_markdown(page, "figures")
+    for content in images.values():
+        root = ElementTree.fromstring(content)
+        assert root.get("width")
+        assert root[0].get("fill") == "#ffffff"
+
+
+# The other forms
+
+
+def test_json_holds_every_number_of_every_verdict(page, material):
+    content = json.loads(render_json(page))
+    assert content["tally"] == {tile.word: tile.count for tile in page.tiles}
+    assert [claim["claim"] for claim in content["claims"]] == [verdict.claim for verdict in material.verdicts()]
+    assert content["claims"][0]["checks"][0]["published"] == 76.71
+    assert content["rows_sha256"] == page.digest
+
+
+def test_a_bound_that_is_not_there_is_null_in_json_and_empty_in_csv(material):
+    verdicts = material.verdicts()
+    check = verdicts[0].checks[0]
+    alone = replace(check, measured=replace(check.measured, low=float("-inf"), high=float("inf")))
+    page = _page(material, verdicts=[replace(verdicts[0], checks=(alone,)), *verdicts[1:]])
+    assert json.loads(render_json(page))["claims"][0]["checks"][0]["measured"]["low"] is None
+    assert next(csv.DictReader(io.StringIO(render_csv(page))))["measured_low"] == ""
+
+
+def test_csv_has_one_line_for_each_check(page, material):
+    lines = list(csv.DictReader(io.StringIO(render_csv(page))))
+    assert len(lines) == sum(len(verdict.checks) for verdict in material.verdicts())
+    assert lines[0]["claim"] == "H1"
+    assert float(lines[0]["published"]) == 76.71
+
+
+def test_junit_fails_what_is_contradicted_and_skips_what_is_undecided(page, material):
+    root = ElementTree.fromstring(render_junit(page))
+    words = [verdict.verdict for verdict in material.verdicts()]
+    failed, skipped = {"contradicted", "inconsistent"}, {"not measured", "inconclusive"}
+    assert len(root.findall(".//failure")) == sum(word in failed for word in words)
+    assert len(root.findall(".//skipped")) == sum(word in skipped for word in words)
+    assert len(root.findall(".//testcase")) == len(words)
+    assert root.find("testsuite").get("failures") == str(len(root.findall(".//failure")))
+
+
+def test_the_terminal_summary_has_tiles_findings_and_the_path_in_at_most_25_lines(page):
+    lines = terminal_summary(page, "reports/cifar_mixers.html").splitlines()
+    assert len(lines) <= 25
+    assert max(map(len, lines)) <= 120
+    assert "7 reproduced" in lines[3]
+    assert any("H10" in line for line in lines)
+    assert lines[-1] == "report: reports/cifar_mixers.html"
+
+
+def test_the_terminal_summary_of_many_long_findings_still_ends_with_the_path(material):
+    verdicts = [
+        replace(verdict, checks=tuple(replace(check, reason="It is so. " * 60) for check in verdict.checks))
+        for verdict in material.verdicts()
+    ]
+    lines = terminal_summary(_page(material, verdicts=verdicts), "x.html").splitlines()
+    assert len(lines) <= 25
+    assert lines[-1] == "report: x.html"
+
+
+@pytest.mark.parametrize("form", ["html", "md", "json", "csv", "junit"])
+def test_every_form_is_written_where_it_was_asked_for(form, material, tmp_path):
+    path = tmp_path / "new" / f"page.{form}"
+    given = ([material.suite()], material.verdicts(), material.rows(), material.environments())
+    assert write(*given, form=form, output=path, now=material.NOW) == path
+    assert path.stat().st_size > 1000
+    if form == "md":
+        for image in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", path.read_text()):
+            assert (path.parent / image).is_file()
+
+
+def test_a_report_that_cannot_be_written_is_an_error_with_its_path(material, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    given = ([material.suite()], material.verdicts(), material.rows(), material.environments())
+    with pytest.raises(UsageError, match=r"cannot be written to .*file"):
+        write(*given, form="json", output=tmp_path / "file" / "page.json")
+
+
+def test_every_fact_of_an_environment_that_is_shown_exists():
+    from bench.compose import FACTS
+
+    assert FACTS.keys() <= Environment.__dataclass_fields__.keys()
