@@ -481,7 +481,8 @@ def test_killed_writers_leave_whole_batches_and_the_others_lose_nothing(store):
         while int(process.stdout.readline()) < enough:
             pass
         process.send_signal(signal.SIGKILL)
-        acknowledged[name] = enough + 1 + len(process.communicate()[0].split())
+        acknowledged[name] = enough + 1 + len(process.stdout.read().split())
+        assert process.wait() == -signal.SIGKILL
     for process in processes[2:]:
         _, err = process.communicate(timeout=300)
         assert process.returncode == 0, err
