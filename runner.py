@@ -263,6 +263,7 @@ def stored(cases: list[Any], context: Any, store: Any) -> bool:
     with console.following(cases, context.threads) as follower:
         for outcome in execute(follower.announcing(cases), replace(context, progress=follower.step), environment):
             store.append(outcome.rows)
+            context.forget(outcome.case.id)
             follower.end(outcome)
             complete = complete and not outcome.failed
     return complete

@@ -3,6 +3,7 @@
 All of it comes in as arguments, so that a test brings its own clock and its own folder. Decides nothing itself.
 """
 
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -27,3 +28,8 @@ class Context:
     scratch_dir: Path | None = None  # checkpoints and caches of the run; None: keep nothing
     clock: Callable[[], float] = time.perf_counter
     progress: Callable[[int, int, str], None] = field(default=no_progress)
+
+    def forget(self, case_id: str) -> None:
+        """Delete what was kept of a case, once its rows are stored."""
+        if self.scratch_dir is not None:
+            shutil.rmtree(self.scratch_dir / case_id, ignore_errors=True)

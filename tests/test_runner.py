@@ -99,6 +99,7 @@ def test_a_run_measures_stores_and_summarises_and_a_second_one_skips_what_is_don
     assert "static/small  ok" in first.stderr
     assert "reproduced" in first.stdout
     assert "Traceback" not in first.stderr
+    assert not list((here / "results").rglob("training.pt")), "a checkpoint goes once its rows are stored"
     second = bench("run", "tiny.toml", "--only", "static*", "--only", "accuracy/*", cwd=here)
     assert "0 of 2 cases to measure" in second.stderr
     assert second.stderr.count("measured 20") == 2, "each finished case is named with a word why"
