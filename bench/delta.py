@@ -85,7 +85,8 @@ class Table:
     def compact(self, attempts: int = ATTEMPTS) -> None:
         """Rewrite all rows in one commit as few files, and delete files that no version of the last 7 days needs.
 
-        Appends by others go through meanwhile. Of two that compact at once the later one gives way and starts again.
+        What killed writers left behind is among them. Appends by others go through meanwhile; of two that compact
+        at once the later one gives way and starts again.
 
         Raises:
             StoreError: the rows could not be read or written, and nothing has changed.
@@ -107,7 +108,7 @@ class Table:
             # Not `table.optimize.compact()`: of two at once neither sees a conflict (deltalake 1.6), and both add
             # all rows. An overwrite counts as a change of data, so the second of two is refused.
             write_deltalake(table, self._rows_of(table).to_table(), mode="overwrite")
-            table.vacuum(dry_run=False)
+            table.vacuum(dry_run=False, full=True)
 
     def _create(self) -> DeltaTable:
         """An empty table; where another process was first, that one's."""

@@ -33,9 +33,7 @@ _PANDAS = {
     pyarrow.string(): pandas.StringDtype("pyarrow"),
     pyarrow.bool_(): pandas.BooleanDtype(),
 }
-
-
-_QUESTION = "params_json"
+_QUESTION = "params_json"  # long, and the same in every row of a case
 
 
 def schema_of(record: type) -> pyarrow.Schema:
@@ -157,7 +155,7 @@ class Store:
         rows = self.load(read, where={"case_id": [case.id for case in cases]})
         elsewhere = rows["device_name"].ne(device_name) | rows["threads"].ne(threads)
         if torch is not None:
-            elsewhere |= rows["run_id"].map(self.environments().set_index("run_id")["torch"]).ne(torch).fillna(True)
+            elsewhere |= rows["run_id"].map(self.environments().set_index("run_id")["torch"]).ne(torch)
         clocked = rows["metric"].isin([metric for metric in METRICS if "device_name" in conditions(metric)])
         rows = rows[~(clocked & elsewhere)]
         newest = rows.sort_values("started_at").groupby("case_id")["run_id"].last()

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pandas
@@ -124,6 +125,15 @@ def test_a_folder_name_may_hold_blanks_and_signs(tmp_path):
     assert len(store.load()) == 1
 
 
+def test_a_store_may_be_a_uri_with_options_for_the_delta_library(tmp_path):
+    store = Store(f"{tmp_path.as_uri()}/store/", storage_options={"timeout": "30s"})
+    for number in range(2):
+        store.append([measurement(repeat=number)])
+    store.compact()
+    assert sorted(Store(tmp_path / "store").load()["repeat"]) == [0, 1]
+    assert store.scratch_dir is None
+
+
 # Runs and finished cases
 
 
@@ -202,9 +212,12 @@ def test_a_case_is_finished(store, rows, finished):
 def test_a_clock_under_another_torch_is_measured_again_when_torch_is_named(store):
     store.append([measurement(case_id=case().id), measurement(case_id=case({"x": 1}).id, metric="params", run_id="?")])
     store.append_environment(environment(torch="2.13.0"))
+    store.append([measurement(case_id=case({"x": 2}).id, run_id="without an environment")])
     both = [case(), case({"x": 1})]
     assert set(store.finished(both, "CPU A", 2, torch="2.13.0")) == {each.id for each in both}
     assert set(store.finished(both, "CPU A", 2, torch="2.14.0")) == {both[1].id}
+    assert store.finished([case({"x": 2})], "CPU A", 2, torch="2.13.0") == {}
+    assert len(store.finished([case({"x": 2})], "CPU A", 2)) == 1
 
 
 # Exports
@@ -408,6 +421,7 @@ except StoreError as error:
 """
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a full disk is played by a limit that only Unix has")
 def test_when_the_disk_is_full_the_error_says_what_is_kept_and_it_is_kept(store):
     out, err = run_python(FILL_THE_DISK, store.uri).communicate(timeout=60)
     assert "cannot be written: " in out, err
@@ -415,6 +429,7 @@ def test_when_the_disk_is_full_the_error_says_what_is_kept_and_it_is_kept(store)
     assert len(store.load()) == 2
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_a_process_forked_after_the_store_was_used_is_told_so_and_does_not_hang(store):
     store.append([measurement()])
     reader, writer = os.pipe()
@@ -473,6 +488,7 @@ def test_four_processes_append_100_rows_each_while_compacting_and_none_is_lost_o
     assert operations.count("Overwrite") >= 1
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="this system has no SIGKILL")
 def test_killed_writers_leave_whole_batches_and_the_others_lose_nothing(store):
     batch = 3
     processes = writers(store, "abcd", count=20, batch=batch)
@@ -549,3 +565,16 @@ def test_rows_are_stored_even_when_the_tidying_after_them_fails(store, monkeypat
     lose_rows(Path(store.uri) / "measurements")
     store.append([measurement(repeat=1)])
     assert DeltaTable(f"{store.uri}/measurements").count() == 2
+
+
+def test_compaction_clears_away_what_killed_writers_left_a_week_ago_and_nothing_younger(store):
+    for number in range(2):
+        store.append([measurement(repeat=number)])
+    week_old, young = (Path(store.uri) / "measurements" / f"{name}.parquet" for name in ("week_old", "young"))
+    for path, days in ((week_old, 8), (young, 6)):
+        path.write_bytes(b"half a file")
+        os.utime(path, (time.time() - days * 86400,) * 2)
+    store.compact()
+    assert not week_old.exists()
+    assert young.exists()
+    assert len(store.load()) == 2
