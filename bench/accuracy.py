@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from bench import stats
 from bench.figures import Absent, Figure, colours_of, finish, sheet, styled
-from bench.frames import fullest, published_of
+from bench.frames import drawn_models, finite, fullest, published_of, training_title, trainings
 from bench.palette import FONT, INK, LINE, MUTED, PUBLISHED, SMALL, SURFACE
 from bench.spec import Suite
 
@@ -28,13 +28,14 @@ def accuracy_bars(name: str, suite: Suite, rows: pd.DataFrame) -> Figure | Absen
         rows: as `frames.named` gives them.
     """
     title = "Test accuracy"
+    rows = finite(rows)
     found = fullest(rows[(rows["metric"] == "test_top1_pct") & rows["epoch"].notna()])
     if found.empty:
         return Absent(name, title, "No model was trained.", "accuracy")
     table = accuracies(suite, found)
     panels = list(table.groupby("panel", sort=False))
     figure, ax = sheet(sum(48 + _ROW * len(part) for _, part in panels) + 40)
-    colours, top = colours_of(list(suite.models)), 0.0
+    colours, top = colours_of(drawn_models(suite)), 0.0
     for _, part in panels:
         top = _accuracy_panel(ax, part, colours, top)
     _percent_axis(ax, top)
@@ -47,24 +48,25 @@ def accuracy_bars(name: str, suite: Suite, rows: pd.DataFrame) -> Figure | Absen
 
 
 def accuracies(suite: Suite, rows: pd.DataFrame) -> pd.DataFrame:
-    """One line per measure and model: the accuracy as its source reports it (best or last epoch), and the other one."""
+    """One line per training and model: the accuracy as its source reports it (best or last epoch), and the other."""
     published = published_of(suite, "test_top1_pct")
     at = {q.model: q.at for q in suite.quantities.values() if q.metric == "test_top1_pct" and q.at in ("last", "best")}
     table = []
-    for (measure, model), part in rows.groupby(["measure_key", "model"], sort=False):
+    groups = dict(list(rows.groupby(["dataset_key", "recipe_key", "model"])))
+    asked = [(*each, model) for each in trainings(suite) for model in suite.models]
+    for dataset, recipe, model in (key for key in asked if key in groups):
+        part = groups[dataset, recipe, model]
         lasts = [float(seed.sort_values("epoch")["value"].iloc[-1]) for _, seed in part.groupby("case_id")]
         bests = [float(seed["value"].max()) for _, seed in part.groupby("case_id")]
         best = at.get(model) == "best"
         points = bests if best else lasts
         images, mean = int(part["n_test"].iloc[0]), stats.mean(points)
         whisker = stats.accuracy_interval(mean, images)
-        claimed, claim = published.get((measure, model)) or published.get((None, model)) or (None, None)
         table.append(
             {
-                "measure": measure,
-                "panel": _panel_title(suite, part),
+                "panel": training_title(suite, dataset, recipe, part["profile"].iloc[0]),
                 "model": model,
-                "label": suite.models[str(model)].label,
+                "label": suite.models[model].label,
                 "top1_pct": mean,
                 "at": "best epoch" if best else "last epoch",
                 "last_epoch_pct": stats.mean(lasts),
@@ -72,19 +74,11 @@ def accuracies(suite: Suite, rows: pd.DataFrame) -> pd.DataFrame:
                 "low": whisker.low,
                 "high": whisker.high,
                 "seeds": len(points),
-                "published_pct": claimed,
-                "claim": claim,
+                "published_pct": published.get((dataset, recipe, model)),
                 "points": points,
             }
         )
     return pd.DataFrame(table)
-
-
-def _panel_title(suite: Suite, part: pd.DataFrame) -> str:
-    recipe = part["recipe_key"].iloc[0]
-    used = [data.label for data in suite.datasets.values() if data.name == part["dataset"].iloc[0]]
-    profile = f"profile {part['profile'].iloc[0]}"
-    return ", ".join(filter(None, [*used[:1], suite.recipes[recipe].label if recipe in suite.recipes else "", profile]))
 
 
 def _px(percent: float) -> float:

@@ -10,10 +10,11 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from bench import stats
 from bench.figures import Absent, Figure, colours_of, finish, sheet, styled
-from bench.frames import fullest
+from bench.frames import drawn_models, finite, fullest
 from bench.palette import FONT, INK, LINE, MUTED, PUBLISHED, SERIES, SMALL, SURFACE
 from bench.spec import Suite
 from bench.verdicts import CheckVerdict, Verdict
@@ -49,13 +50,14 @@ def counted(name: str, verdicts: Sequence[Verdict]) -> Figure | Absent:
 def time_ratios(name: str, suite: Suite, rows: pd.DataFrame) -> Figure | Absent:
     """How many times as long a model takes as the one it was measured beside."""
     title = "Time, side by side"
+    rows = finite(rows)
     found = fullest(rows[rows["metric"] == "time_ratio"])
     if found.empty:
         return Absent(name, title, "No two models were timed side by side.", "side_by_side")
     table = _ratios(suite, found)
     figure, ax = sheet(24 + 40 * len(table) + 44)
     ends = _ratio_range([*table["low"], *table["high"]])
-    colours = colours_of(list(suite.models))
+    colours = colours_of(drawn_models(suite))
     for number, line in enumerate(table.to_dict("records")):
         _ratio_row(ax, line, colours[line["model"]], 24 + 40 * number, ends)
     _ratio_axis(ax, 24 + 40 * len(table), ends)
@@ -144,17 +146,18 @@ def _ratio_row(ax: Axes, line: Mapping[str, Any], colour: str, top: float, ends:
     ax.text(_LEFT - 16, y + 4, f"batch {line['batch_size']}", size=SMALL, color=MUTED, ha="right")
     ax.plot([_ratio_px(line[end], ends) for end in ("low", "high")], [y, y], color=colour, lw=2.4)
     ax.plot([_ratio_px(line["ratio"], ends)], [y], "o", ms=8, color=colour, mew=0)
-    text = f"{line['ratio']:.3f} ×"
-    ax.text(_NUMBERS, y + 4, text, size=FONT, color=INK, weight="bold")
-    ax.text(_NUMBERS + 70, y + 4, f"{line['low']:.3f} to {line['high']:.3f}", size=SMALL, color=MUTED)
+    digits = 3 if line["high"] < 10 else 1
+    ratio, low, high = (f"{line[key]:.{digits}f}" for key in ("ratio", "low", "high"))
+    ax.text(_NUMBERS, y + 4, f"{ratio} ×", size=FONT, color=INK, weight="bold")
+    ax.text(_NUMBERS + 76, y + 4, f"{low} to {high}", size=SMALL, color=MUTED)
 
 
 def _ratio_axis(ax: Axes, top: float, ends: tuple[float, float]) -> None:
     ax.plot([_LEFT, _RIGHT], [top] * 2, color=LINE, lw=1)
     ax.plot([_ratio_px(1.0, ends)] * 2, [8, top], color=MUTED, lw=1)
-    step = max(1, round((ends[1] - ends[0]) * 10 / 6)) / 10
-    ticks = sorted({1.0, *(ends[0] + step * i for i in range(int((ends[1] - ends[0]) / step) + 1))})
-    shown = [tick for tick in ticks if tick == 1.0 or abs(tick - 1.0) > step / 2]
+    ticks = [tick for tick in MaxNLocator(6).tick_values(*ends) if ends[0] <= tick <= ends[1]]
+    step = ticks[1] - ticks[0]
+    shown = [1.0, *(tick for tick in ticks if abs(tick - 1.0) > step / 2)]
     for tick in shown:
         ax.plot([_ratio_px(tick, ends)] * 2, [top, top + 4], color=LINE, lw=1)
-        ax.text(_ratio_px(tick, ends), top + 20, f"{tick:.1f} ×", size=SMALL, color=MUTED, ha="center")
+        ax.text(_ratio_px(tick, ends), top + 20, f"{tick:g} ×", size=SMALL, color=MUTED, ha="center")

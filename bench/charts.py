@@ -1,15 +1,16 @@
 """Which figures a suite has, in the order of the page.
 
-Draws nothing itself: `forest.py`, `accuracy.py`, `curves.py` and `bars.py` do.
+Draws nothing itself: `forest.py`, `accuracy.py`, `curves.py`, `studies.py` and `bars.py` do.
 """
 
 from collections.abc import Sequence
 
 import pandas as pd
 
-from bench import accuracy, bars, curves, forest
+from bench import accuracy, bars, curves, forest, studies
 from bench.figures import Absent, Figure
-from bench.frames import PublishedCurve
+from bench.frames import PublishedCurve, trained_models, trainings
+from bench.plan import models_of
 from bench.spec import Suite
 from bench.verdicts import Verdict
 
@@ -29,15 +30,33 @@ def figures_of(
         published: the curves that the suite quotes.
     """
     measured = {measure.measure or key for key, measure in suite.measures.items()}
-    trained = [key for key, measure in suite.measures.items() if (measure.measure or key) == "accuracy"]
     figures: list[Figure | Absent] = []
     if "accuracy" in measured:
         figures.append(accuracy.accuracy_bars(f"{suite.id}-accuracy", suite, found))
-        figures += [curves.learning_curves(f"{suite.id}-curves-{key}", suite, found, published, key) for key in trained]
-    if "timing" in measured and "accuracy" in measured:
+        for dataset, recipe in _curves_of(suite):
+            name = f"{suite.id}-curves-{dataset}-{recipe}"
+            figures.append(curves.learning_curves(name, suite, found, published, dataset, recipe))
+    if _timed_and_trained(suite):
         figures.append(curves.speed_over_accuracy(f"{suite.id}-speed", suite, found))
     if "side_by_side" in measured:
         figures.append(bars.time_ratios(f"{suite.id}-ratios", suite, found))
+    if studies.grid_of(suite):
+        figures.append(studies.heat_map(f"{suite.id}-grid", suite, found, published))
+    if studies.sized(suite):
+        figures.append(studies.scaling(f"{suite.id}-scaling", suite, found))
     if any(check.kind == "recount" and check.unit == "parameters" for v in verdicts for check in v.checks):
         figures.append(bars.counted(f"{suite.id}-parameters", verdicts))
     return figures
+
+
+def _timed_and_trained(suite: Suite) -> bool:
+    timed = [measure for key, measure in suite.measures.items() if (measure.measure or key) == "timing"]
+    trained = {model for each in trainings(suite) for model in trained_models(suite, *each)}
+    return any(model in trained for measure in timed for model in models_of(suite, measure))
+
+
+def _curves_of(suite: Suite) -> list[tuple[str, str]]:
+    """The trainings on data of which the suite quotes a curve; the first one where it quotes none."""
+    asked = list(trainings(suite))
+    quoted = {curve.dataset for curve in suite.curves.values()}
+    return [each for each in asked if each[0] in quoted] or asked[:1]

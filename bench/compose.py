@@ -70,8 +70,8 @@ def build(
     one = sections[0] if len(sections) == 1 else None
     commands = " ".join(str(section.path) for section in sections)
     return Page(
-        title=one.question if one else f"{len(sections)} sources: which of their numbers hold?",
-        lead=one.summary if one else " ".join(section.question for section in sections),
+        title=one.question if one else f"Which published numbers hold? {len(sections)} suites, {len(verdicts)} claims",
+        lead=one.summary if one else "",
         conditions=tuple(_conditions(used, runs)),
         tiles=_tiles(verdicts),
         reduced=_reduced(suites, frames),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bench import cost, stats
-from bench.frames import fullest
+from bench.frames import finite, fullest
 from bench.spec import Cost as Training
 from bench.spec import Suite
 
@@ -53,6 +53,7 @@ def _published(seconds: float, device: str, name: str) -> cost.Cost:
 
 def _from_here(training: Training, rows: pd.DataFrame) -> Iterator[Line]:
     """Seconds per image of the epochs measured here, carried over to the images and epochs of the training."""
+    rows = finite(rows)
     found = fullest(rows[(rows["metric"] == "epoch_s") & (rows["model"] == training.model) & rows["n_train"].notna()])
     if found.empty:
         return

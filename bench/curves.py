@@ -4,47 +4,47 @@ Computes no statistic of its own (means and intervals are `stats.py`'s) and draw
 """
 
 import math
-import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 from matplotlib.axes import Axes
 
-from bench import notation, stats
+from bench import stats
 from bench.accuracy import accuracies
 from bench.figures import Absent, Figure, axes, canvas, colours_of, finish, styled
-from bench.frames import PublishedCurve, fullest
+from bench.frames import PublishedCurve, drawn_models, finite, floats, fullest, training_title, trainings
+from bench.labels import End, name_ends
 from bench.palette import FONT, INK, LINE, MUTED, PUBLISHED, SMALL
 from bench.spec import Suite
 
 _PLOT = 250.0  # px, height of the learning curves
+_NAMED = 4  # published curves up to which each gets its name; more stay grey without
 
 
 @styled
 def learning_curves(
-    name: str, suite: Suite, rows: pd.DataFrame, published: Sequence[PublishedCurve], measure: str
+    name: str, suite: Suite, rows: pd.DataFrame, published: Sequence[PublishedCurve], dataset: str, recipe: str
 ) -> Figure | Absent:
-    """Test accuracy and losses over the epochs of one measure, the published curves behind them in grey."""
+    """Test accuracy and losses over the epochs of one training, the published curves behind them in grey."""
     found = rows[rows["epoch"].notna() & rows["metric"].isin(["test_top1_pct", "test_loss", "train_loss"])]
-    found = fullest(found[found["measure_key"] == measure])
-    datasets = list(found["dataset_key"].unique()) or suite.measures[measure].datasets
-    title = f"Learning curves, {', '.join(suite.datasets[key].label for key in datasets)}"
-    if len(suite.measures[measure].recipes) == 1:
-        title += f", {suite.recipes[suite.measures[measure].recipes[0]].label}"
+    found = fullest(found[(found["dataset_key"] == dataset) & (found["recipe_key"] == recipe)])
     if found.empty:
-        return Absent(name, title, "No model was trained.", measure)
+        title = f"Learning curves, {training_title(suite, dataset, recipe)}"
+        return Absent(name, title, "No model was trained.", trainings(suite)[dataset, recipe])
+    title = f"Learning curves, {training_title(suite, dataset, recipe, found['profile'].iloc[0])}"
     table = _curves(suite, found)
-    behind = [curve for curve in published if curve.dataset in datasets and curve.model in set(found["model"])]
-    figure = canvas(350)
-    colours = colours_of(list(suite.models))
-    left, right = axes(figure, 44, 40, 300, 250), axes(figure, 534, 40, 290, 250)
+    behind = [curve for curve in published if curve.dataset == dataset and curve.model in set(found["model"])]
+    plot = max(_PLOT, 36.0 * found["model"].nunique() - 40)  # room for a name of two lines at each end
+    figure = canvas(plot + 100)
+    colours = colours_of(drawn_models(suite))
+    left, right = axes(figure, 44, 40, 300, plot), axes(figure, 534, 40, 290, plot)
     _curve_panel(left, suite, table, colours, {"test_top1_pct": "-"}, "Test accuracy, %", behind)
     losses = {"test_loss": "-", "train_loss": ":"}
     _curve_panel(right, suite, table, colours, losses, "Loss, nats (training dotted)", [])
-    reading = _curve_reading(suite, table)
-    seeds = found["seed"].nunique()
-    shade = "The shade reaches from the lowest to the highest seed." if seeds > 1 else "One seed: no spread to draw."
-    note = f"{shade} Grey: the published curve. Neither vertical axis starts at zero."
+    reading = _curve_reading(table)
+    shade = "The shade reaches from the lowest to the highest seed." if found["seed"].nunique() > 1 else "One seed."
+    grey = " Grey: the published curves." if behind else ""
+    note = f"{shade}{grey} Neither vertical axis starts at zero.{_gaps(table)}"
     return finish(figure, name, title, reading, f"Line chart. {reading}", table, note)
 
 
@@ -52,6 +52,7 @@ def learning_curves(
 def speed_over_accuracy(name: str, suite: Suite, rows: pd.DataFrame) -> Figure | Absent:
     """Images per second over test accuracy, the area of a bubble its parameters."""
     title = "Speed over accuracy"
+    rows = finite(rows)
     speeds = fullest(rows[rows["metric"] == "fps"])
     trained = fullest(rows[(rows["metric"] == "test_top1_pct") & rows["epoch"].notna()])
     missing = [measure for measure, part in (("timing", speeds), ("accuracy", trained)) if part.empty]
@@ -60,7 +61,7 @@ def speed_over_accuracy(name: str, suite: Suite, rows: pd.DataFrame) -> Figure |
         return Absent(name, title, "No model has both a speed and an accuracy.", missing[0] if missing else "timing")
     figure = canvas(420)
     ax = axes(figure, 70, 40, 700, 310)
-    _bubbles(ax, table, colours_of(list(suite.models)))
+    _bubbles(ax, table, colours_of(drawn_models(suite)))
     fastest, best = table.loc[table["fps"].idxmax()], table.loc[table["top1_pct"].idxmax()]
     reading = (
         f"{best['label']} is the most accurate ({best['top1_pct']:.2f} %) at {best['fps']:,.0f} images/s; "
@@ -80,12 +81,24 @@ def speed_over_accuracy(name: str, suite: Suite, rows: pd.DataFrame) -> Figure |
 def _curves(suite: Suite, rows: pd.DataFrame) -> pd.DataFrame:
     table = []
     for (model, metric, epoch), part in rows.groupby(["model", "metric", "epoch"], sort=False):
-        values = [float(value) for value in part["value"] if value is not None and math.isfinite(value)]
-        if values:
-            line = {"model": model, "label": suite.models[str(model)].label, "metric": metric, "epoch": int(epoch)}
-            spread = {"low": min(values), "high": max(values), "seeds": len(values)}
-            table.append({**line, "mean": stats.mean(values), **spread})
+        values = floats(part["value"])
+        line = {"model": model, "label": suite.models[str(model)].label, "metric": metric, "epoch": int(epoch)}
+        finite = all(
+            math.isfinite(value) for value in values
+        )  # one that is not leaves a gap: it is never averaged away
+        mean, low, high = (stats.mean(values), min(values), max(values)) if finite else [math.nan] * 3
+        table.append({**line, "mean": mean, "low": low, "high": high, "seeds": len(values)})
     return pd.DataFrame(table).sort_values(["model", "metric", "epoch"], kind="stable")
+
+
+def _gaps(table: pd.DataFrame) -> str:
+    """Which values are NaN or infinite, in words."""
+    gone = table[table["mean"].isna()]
+    told = [
+        f"{metric} of {label} at epoch {', '.join(str(epoch) for epoch in part['epoch'])}"
+        for (label, metric), part in gone.groupby(["label", "metric"], sort=False)
+    ]
+    return f" Not finite, so a gap: {'; '.join(told)}." if told else ""
 
 
 def _curve_panel(
@@ -100,10 +113,11 @@ def _curve_panel(
     ax.set_title(title, size=FONT, color=INK, loc="left", weight="bold", pad=14)
     ax.grid(axis="y", color=LINE, lw=0.6)
     ax.set_axisbelow(True)
-    ends: list[tuple[float, str, str]] = []
+    ends: list[End] = []
     for curve in behind:
         ax.plot(curve.epochs, curve.values, color=PUBLISHED, lw=1.2, zorder=1)
-        ends.append((curve.values[-1], curve.label, PUBLISHED))
+        if len(behind) <= _NAMED:
+            ends.append(End(curve.epochs[-1], curve.values[-1], curve.label, PUBLISHED))
     for metric, style in metrics.items():
         for model in suite.models:
             line = table[(table["model"] == model) & (table["metric"] == metric)]
@@ -114,57 +128,23 @@ def _curve_panel(
             if (line["seeds"] > 1).any() and style == "-":
                 ax.fill_between(line["epoch"], line["low"], line["high"], color=colours[model], alpha=0.18, lw=0)
             if style == "-":
-                ends.append((float(line["mean"].iloc[-1]), suite.models[model].label, colours[model]))
+                last_known = line.dropna(subset="mean").tail(1).to_dict("records")
+                ends += [End(end["epoch"], end["mean"], end["label"], colours[model]) for end in last_known]
     last = max([int(table["epoch"].max()), *(int(curve.epochs[-1]) for curve in behind)])
     ax.set_xlim(1, max(last, 2))
     step = 1 if last <= 10 else 5 if last <= 50 else 50
     ax.set_xticks(sorted({1, *range(step, last + 1, step)}))
     ax.set_xlabel("epoch", size=SMALL, color=MUTED, labelpad=4)
-    _end_labels(ax, ends, last)
+    name_ends(ax, ends)
 
 
-def _end_labels(ax: Axes, ends: Iterable[tuple[float, str, str]], last: float) -> None:
-    """Names at the ends of their lines, moved apart where they would touch."""
-    ordered = sorted(ends)
-    low, high = ax.get_ylim()
-    ax.set_ylim(low, high)  # the names must not stretch it
-    per_px = (high - low) / _PLOT
-    names = [textwrap.wrap(label, 18) for _, label, _ in ordered]
-    places = apart([value / per_px for value, _, _ in ordered], [15.0 * len(name) + 3 for name in names])
-    right = ax.get_xlim()[1]
-    reach = (right - ax.get_xlim()[0]) / 300  # data units of one px
-    for (value, _, colour), name, place in zip(ordered, names, places, strict=True):
-        y, ink = place * per_px, MUTED if colour == PUBLISHED else INK
-        ax.plot([last + 3 * reach, right + 16 * reach], [value, y], color=colour, lw=1, clip_on=False)
-        ax.text(right + 20 * reach, y, "\n".join(name), size=SMALL, color=ink, va="center", linespacing=1.2)
-
-
-def apart(wanted: Sequence[float], heights: Sequence[float]) -> list[float]:
-    """Ascending places near the wanted ones that do not touch: blocks that would are stacked around their mean."""
-    blocks: list[tuple[float, float, list[int]]] = []  # lower end, height, members
-    for number, (centre, height) in enumerate(zip(wanted, heights, strict=True)):
-        low, members = centre - height / 2, [number]
-        while blocks and blocks[-1][0] + blocks[-1][1] > low:
-            _, before_height, before = blocks.pop()
-            members = before + members
-            height += before_height
-            middle = stats.mean([wanted[i] for i in members])
-            low = middle - height / 2
-        blocks.append((low, height, members))
-    places = [0.0] * len(wanted)
-    for low, _, members in blocks:
-        for i in members:
-            places[i] = low + heights[i] / 2
-            low += heights[i]
-    return places
-
-
-def _curve_reading(suite: Suite, table: pd.DataFrame) -> str:
-    last = table[table["metric"] == "test_top1_pct"].groupby("label", sort=False).last()
+def _curve_reading(table: pd.DataFrame) -> str:
+    last = table[table["metric"] == "test_top1_pct"].groupby("label", sort=False).tail(1)
     if last.empty:
         return "Loss over the epochs."
-    ordered = last["mean"].sort_values(ascending=False)
-    ends = ", ".join(f"{label} {value:.2f} %" for label, value in ordered.items())
+    ordered = last.sort_values("mean", ascending=False).to_dict("records")
+    told = [f"{line['label']} {line['mean']:.2f} %" for line in ordered]
+    ends = "; ".join(told) if len(told) <= 4 else f"{told[0]} the most, {told[-1]} the least of {len(told)}"
     return f"After {int(table['epoch'].max())} epochs: {ends}."
 
 
@@ -209,22 +189,8 @@ def _bubbles(ax: Axes, table: pd.DataFrame, colours: Mapping[str, str]) -> None:
     ax.set_xlabel("Test accuracy, %", size=SMALL, color=MUTED, labelpad=6)
     ax.set_title("Images per second", size=SMALL, color=MUTED, loc="left", pad=12)
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    _bubble_names(ax, table, colours)
-
-
-def _bubble_names(ax: Axes, table: pd.DataFrame, colours: Mapping[str, str]) -> None:
-    """Names in a column to the right, in the order of the bubbles, so that none can cover another."""
-    low, high = ax.get_ylim()
-    ax.set_ylim(low, high)
-    left, right = ax.get_xlim()
-    ax.set_xlim(left, right)
-    per_px, reach = (high - low) / 310, (right - left) / 700
-    ordered = table.sort_values("fps")
-    places = apart([fps / per_px for fps in ordered["fps"]], [36.0] * len(ordered))
-    for line, place in zip(ordered.to_dict("records"), places, strict=True):
-        y = place * per_px
-        leader = ([line["high"], right, right + 14 * reach], [line["fps"], y, y])
-        ax.plot(*leader, color=colours[line["model"]], lw=0.8, ls=":", clip_on=False)
-        ax.text(right + 18 * reach, y + 8 * per_px, line["label"], size=FONT, color=INK, va="center")
-        size = notation.quantity(line["params"], "parameters")
-        ax.text(right + 18 * reach, y - 8 * per_px, size, size=SMALL, color=MUTED, va="center")
+    ends = [
+        End(line["high"], line["fps"], line["label"], colours[line["model"]], f"{line['params']:,} parameters")
+        for line in table.to_dict("records")
+    ]
+    name_ends(ax, ends)

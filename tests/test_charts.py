@@ -1,5 +1,6 @@
 """Figures: where a check stands, which rows are drawn, and that what comes out is themed, plain and always the same."""
 
+import io
 import math
 import re
 from dataclasses import replace
@@ -12,12 +13,14 @@ from bench import notation
 from bench.accuracy import accuracies, accuracy_bars
 from bench.bars import counted
 from bench.charts import figures_of, forest_of
-from bench.curves import apart
+from bench.curves import learning_curves
 from bench.figures import Absent, axes, canvas, colours_of, finish, styled
 from bench.forest import forest, place
 from bench.frames import fullest, named, published_curves, published_of
+from bench.labels import apart, within
 from bench.palette import ALL_COLOURS, COLOURS, LEAST_WIDTH, SERIES, SHAPES, VERDICT_COLOURS, WIDTH
 from bench.stats import Interval
+from bench.studies import grid_of
 from bench.verdicts import WORDS, CheckVerdict
 
 
@@ -40,9 +43,16 @@ def rows(material, suite):
 
 @pytest.fixture(scope="module")
 def figures(material, suite, rows):
+    """Every figure of the four suites, the forest plot of the first one first."""
     curves, _ = published_curves(suite.suite, suite.path.parent)
     verdicts = material.verdicts()
-    return [forest_of(suite.suite, verdicts), *figures_of(suite.suite, rows, curves, verdicts)]
+    found = [forest_of(suite.suite, verdicts), *figures_of(suite.suite, rows, curves, verdicts)]
+    for name in ("mlp_mixer", "convmixer", "mobilevit_xxs"):
+        other = material.suite(name)
+        curves, _ = published_curves(other.suite, other.path.parent)
+        measured = named(other.suite, other.sha256, material.rows(name=name))
+        found += figures_of(other.suite, measured, curves, [])
+    return found
 
 
 # How numbers are written
@@ -130,6 +140,11 @@ def test_stacking_never_lets_two_names_touch():
         assert places[i + 1] - places[i] >= (heights[i] + heights[i + 1]) / 2 - 1e-9
 
 
+def test_names_pushed_back_between_two_bounds_stay_in_order_and_apart():
+    # Three of 20 each stacked up to 120, with room from 0 to 90: the highest ends at 90, the others below it.
+    assert within([70, 90, 110], [20, 20, 20], 0, 90) == [40, 60, 80]
+
+
 # Which rows are drawn
 
 
@@ -158,8 +173,9 @@ def test_a_full_profile_is_drawn_before_a_reduced_one_and_cuda_before_cpu():
 
 def test_the_published_accuracy_of_a_model_is_the_one_its_claim_prints(suite):
     found = published_of(suite.suite, "test_top1_pct")
-    assert found["accuracy", "mlp_mixer"] == (suite.suite.claims["H1"].published, "H1")
-    assert found["accuracy_cifar100", "mlp_mixer"] == (suite.suite.claims["H4"].published, "H4")
+    assert found["cifar10", "as_run", "mlp_mixer"] == suite.suite.claims["H1"].published
+    assert found["cifar100", "as_run", "mlp_mixer"] == suite.suite.claims["H4"].published
+    assert ("cifar10", "per_epoch", "mlp_mixer") not in found
 
 
 def test_the_published_curve_ends_where_its_log_does(suite):
@@ -204,6 +220,60 @@ def test_the_parameter_figure_writes_its_subtraction_out(material):
     assert "147,456 − 129,920 = 17,536" in found.reading
     assert f"{100 * 129_920 / 147_456:.1f} %" in found.reading
     assert "= 147,456 − 129,920" in found.svg
+
+
+def test_a_loss_that_is_nan_leaves_a_gap_and_is_named_never_averaged_away(material, suite):
+    raw = material.rows()
+    bad = (raw["metric"] == "test_loss") & (raw["model"] == "mlp_mixer") & (raw["epoch"] == 7) & (raw["seed"] == 0)
+    raw["value"] = raw["value"].mask(bad)
+    found = named(suite.suite, suite.sha256, raw)
+    figure = learning_curves("x", suite.suite, found, [], "cifar10", "as_run")
+    assert "Not finite, so a gap: test_loss of MLP-Mixer at epoch 7." in figure.note
+    table = pd.read_csv(io.StringIO(figure.csv))
+    gap = table[(table["model"] == "mlp_mixer") & (table["metric"] == "test_loss") & (table["epoch"] == 7)]
+    assert gap["mean"].isna().all()
+
+
+def test_published_curves_are_grey_and_stand_behind_the_measured_ones(material, suite, rows):
+    curves, _ = published_curves(suite.suite, suite.path.parent)
+    figure = learning_curves("x", suite.suite, rows, curves, "cifar10", "as_run")
+    without = learning_curves("x", suite.suite, rows, [], "cifar10", "as_run")
+    grey = 'stroke="var(--published)"'
+    assert figure.svg.count(grey) >= 2
+    assert grey not in without.svg
+    assert figure.svg.index(grey) < figure.svg.index('stroke="var(--series-')
+
+
+def test_a_grid_is_found_where_the_models_of_one_training_differ_in_two_arguments(material, suite):
+    across, down, models = grid_of(material.suite("convmixer").suite)
+    assert (across, down, len(models)) == ("kernel_size", "patch_size", 3 * 3)
+    assert grid_of(suite.suite) is None
+
+
+def test_a_heat_map_has_every_cell_with_the_published_value_in_brackets(figures):
+    grid = next(figure for figure in figures if figure.name == "convmixer-grid")
+    table = pd.read_csv(io.StringIO(grid.csv))
+    assert len(table) == 3 * 3
+    for line in table.to_dict("records"):
+        assert f">{line['top1_pct']:.2f} %<" in grid.svg
+        assert f">({line['published_pct']:.2f} %)<" in grid.svg
+
+
+def test_costs_over_size_carry_their_exponent_made_quadratic_material_gives_2(figures):
+    costs = pd.read_csv(io.StringIO(next(f for f in figures if f.name == "mlp_mixer-scaling").csv))
+    peak = costs[costs["metric"] == "forward_peak_bytes"].groupby("model")["exponent"].first()
+    # The made rows grow with the side to the 2nd and 4th power: with the number of pixels to the 1st and 2nd.
+    assert peak["s16"] == pytest.approx(1)
+    assert peak["vit_s16"] == pytest.approx(2)
+
+
+def test_models_trained_on_different_data_are_never_pooled(material):
+    other = material.suite("mlp_mixer")
+    rows = named(other.suite, other.sha256, material.rows(name="mlp_mixer"))
+    trained = rows[(rows["metric"] == "test_top1_pct") & (rows["model"] == "resnet")]
+    table = accuracies(other.suite, trained)
+    assert len(table) == trained[["dataset_key", "recipe_key"]].drop_duplicates().shape[0] == 8
+    assert (table["seeds"] == 3).all()
 
 
 # What comes out
@@ -284,10 +354,10 @@ def _box(element):
 
 def test_a_figure_is_the_same_to_the_byte_for_the_same_rows(figures, material, suite, rows):
     curves, _ = published_curves(suite.suite, suite.path.parent)
-    again = figures_of(suite.suite, rows, curves, material.verdicts())
-    assert [figure.svg for figure in again if not isinstance(figure, Absent)] == [
-        figure.svg for figure in figures[1:] if not isinstance(figure, Absent)
-    ]
+    drawn = {figure.name: figure.svg for figure in figures if not isinstance(figure, Absent)}
+    again = [figure for figure in figures_of(suite.suite, rows, curves, material.verdicts()) if figure.name in drawn]
+    assert len(again) >= 5
+    assert [figure.svg for figure in again] == [drawn[figure.name] for figure in again]
 
 
 def test_a_figure_carries_its_data_as_csv(figures):
