@@ -172,6 +172,30 @@ def show(run_id: str, store: str, as_json: bool) -> None:
     console.table(rows.to_dict("records") if as_json else rows[SHOWN].to_dict("records"), as_json)
 
 
+@bench.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--suite", help="Only rows of this suite.")
+@click.option("--run", "run_id", help="Only rows of this run.")
+@store_option
+def export(folder: Path, suite: str | None, run_id: str | None, store: str) -> None:
+    """Write rows and environments as CSV that git can hold; `--store FOLDER` reads them back."""
+    from bench.store import Store
+
+    chosen = {key: value for key, value in {"suite": suite, "run_id": run_id}.items() if value}
+    for path in Store(store).export(folder, chosen or None):
+        click.echo(path)
+
+
+@bench.command(name="import")
+@click.argument("source", type=click.Path(exists=True, path_type=Path))
+@store_option
+def import_(source: Path, store: str) -> None:
+    """Add the rows of an export, such as another machine's, that are not in the store yet."""
+    from bench.store import Store
+
+    click.echo(f"{Store(store).import_(source)} rows added to {store}", err=True)
+
+
 SHOWN = ["model", "dataset", "seed", "epoch", "batch_size", "metric", "part", "repeat", "value", "unit", "status"]
 
 
@@ -216,28 +240,29 @@ def known_suites(measured_in: str | None = None) -> list[Path]:
 def measured(loaded: list[Any], *, store: str, dry_run: bool, force: bool, **options: Any) -> bool:
     """Plan, measure and store; whether every case got its values (absent data is no failure)."""
     from bench import console
-    from bench.environment import device_name
     from bench.store import Store
 
     opened = Store(store)
-    context = conditions(options["device"], options["threads"], options["data"], opened.scratch_dir)
+    context, environment = conditions(options["device"], options["threads"], options["data"], opened.scratch_dir)
     cases = planned(loaded, context.device, options["profile"], options["seeds"], options["only"])
-    name = device_name(context.device)
-    done = {} if force else opened.finished(cases, name, context.threads)
-    console.show_plan(cases, done, name, context.threads)
+    here = (environment.device_name, environment.threads)
+    done = {} if force else opened.finished(cases, *here, environment.torch)
+    console.show_plan(cases, done, *here)
     todo = [case for case in cases if case.id not in done]
-    return dry_run or not todo or stored(todo, context, opened)
+    return dry_run or not todo or stored(todo, context, environment, opened)
 
 
-def conditions(device: str, threads: int | None, data: Path | None, scratch: Path | None) -> Any:
-    """Fix what can be fixed before anything is measured; the context that measures are given."""
+def conditions(device: str, threads: int | None, data: Path | None, scratch: Path | None) -> tuple[Any, Any]:
+    """Fix what can be fixed before anything is measured: what measures are given, and the record of it."""
     from bench.context import Context
-    from bench.environment import choose_device, fix_conditions
+    from bench.environment import choose_device, fix_conditions, record
+    from bench.execute import new_run
     from bench.machine import cores
 
     context = Context(choose_device(device), threads or cores(), data, scratch)
     fix_conditions(context.device, context.threads)
-    return context
+    run_id, started_at = new_run()
+    return context, record(run_id, started_at, context, " ".join(["bench", *sys.argv[1:]]))
 
 
 def planned(loaded: list[Any], device: str, profile: str | None, seeds: int | None, only: tuple[str, ...]) -> list[Any]:
@@ -248,16 +273,13 @@ def planned(loaded: list[Any], device: str, profile: str | None, seeds: int | No
     return select(list({case.id: case for case in reversed(cases)}.values())[::-1], only)
 
 
-def stored(cases: list[Any], context: Any, store: Any) -> bool:
+def stored(cases: list[Any], context: Any, environment: Any, store: Any) -> bool:
     """Measure the cases one by one and append the rows of each as soon as it ends."""
     from dataclasses import replace
 
     from bench import console
-    from bench.environment import record
-    from bench.execute import execute, new_run
+    from bench.execute import execute
 
-    run_id, started_at = new_run()
-    environment = record(run_id, started_at, context, " ".join(["bench", *sys.argv[1:]]))
     store.append_environment(environment)
     complete = True
     with console.following(cases, context.threads) as follower:

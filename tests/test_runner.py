@@ -197,8 +197,21 @@ def test_an_interrupt_keeps_finished_rows_ends_with_130_and_a_second_run_goes_on
     assert "0 of 1 cases to measure" in again.stderr
 
 
+def test_an_export_is_text_that_reports_and_other_stores_read(folder):
+    here = folder()
+    bench("run", "tiny.toml", "--only", "static*", cwd=here)
+    bench("export", "reference", cwd=here)
+    direct, exported = (
+        json.loads(bench("report", "tiny.toml", "--store", store, "--format", "json", "-o", "-", cwd=here).stdout)
+        for store in ("results/store", "reference")
+    )
+    assert direct["claims"] == exported["claims"]
+    bench("import", "reference", "--store", "other", cwd=here)
+    assert len(json.loads(bench("list", "runs", "--store", "other", "--json", cwd=here).stdout)) == 1
+
+
 def test_every_command_explains_itself():
-    for name in ("run", "report", "validate", "schema", "list", "show", "doctor"):
+    for name in ("run", "report", "validate", "schema", "list", "show", "export", "import", "doctor"):
         assert "Usage:" in bench(name, "--help").stdout
 
 
