@@ -208,7 +208,7 @@ def _epoch(setting: Setting, epoch: int, last: EpochResult | None) -> EpochResul
         train_loss=float(losses.sum()) / images if finite_batches.all() else None,
         train_top1_pct=100 * correct / images,
         test_loss=float(test_losses.mean()) if finite_images.all() else None,
-        test_top1_pct=100 * float(test_correct.float().mean()),
+        test_top1_pct=100 * int(test_correct.sum()) / len(test_correct),
         epoch_s=seconds,
         train_fps=images / seconds if seconds > 0 else math.inf,
         bad_batches=int((~finite_batches).sum()),

@@ -1,8 +1,10 @@
 """Accuracy: a case becomes data facts and six readings an epoch; what does not fit together is refused by name."""
 
 import pytest
+import torch
 from torch import nn
 
+from bench import building
 from bench.context import Context
 from bench.errors import MeasurementError, UsageError
 from bench.measures.accuracy import accuracy, readings
@@ -53,6 +55,16 @@ def test_the_seed_decides_weights_and_order():
         for seed in (1, 1, 2)
     ]
     assert curves[0] == curves[1] != curves[2]
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_training_starts_from_float32_weights_drawn_from_the_cases_seed(monkeypatch, precision):
+    seen = []
+    monkeypatch.setattr("bench.measures.accuracy.train", lambda model, *_, **__: seen.append(model) or iter(()))
+    asked = case(seed=7, precision=precision, recipe=RECIPE | {"precision": precision})
+    list(accuracy(asked, Context()))
+    expected = building.build(case(), seed=7)
+    assert torch.equal(seen[0][1].weight, expected[1].weight)
 
 
 @pytest.mark.parametrize(

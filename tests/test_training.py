@@ -1,5 +1,6 @@
 """Training: the loop does what a recipe says; the same seed gives the same bits; nothing odd is averaged away."""
 
+import gc
 import math
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ from torch.nn import functional
 from bench import augment
 from bench.context import Context
 from bench.data import Dataset, synthetic
+from bench.dropout import Stream
 from bench.recipes import Recipe
 from bench.schedules import learning_rate
 from bench.training import derive, train
@@ -56,6 +58,30 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(dataset):
     assert torch.equal(weights(one), weights(same))
     assert what_was_learned(curve) == what_was_learned(same_curve)
     assert not torch.equal(weights(one), weights(other))
+
+
+class Noisy(nn.Module):
+    """Draws from torch's global generator, as stochastic depth does."""
+
+    def forward(self, x):
+        return x + 0.1 * torch.randn_like(x) if self.training else x
+
+
+def test_layers_that_draw_for_themselves_follow_the_seed_too(dataset):
+    trained = []
+    for before in (1, 2):
+        network = nn.Sequential(Noisy(), model())
+        torch.manual_seed(before)
+        trained.append(weights(run(dataset, network=network)[0]))
+    assert torch.equal(*trained)
+
+
+def test_dropout_draws_from_a_sequence_of_its_own_for_every_seed_and_epoch(dataset, monkeypatch):
+    seeds = []
+    monkeypatch.setattr("bench.training.Stream", lambda seed: seeds.append(seed) or Stream(seed))
+    for seed in (1, 2):
+        run(dataset, seed=seed)
+    assert len(set(seeds)) == len(seeds) == 2 * LEAST["epochs"]
 
 
 def test_training_leaves_the_callers_random_state_alone(dataset):
@@ -196,6 +222,14 @@ def test_lazily_decoded_images_train_to_the_same_bits(dataset):
 
     lazy = replace(dataset, train_images=Lazy(dataset.train_images), test_images=Lazy(dataset.test_images))
     assert torch.equal(weights(run(dataset)[0]), weights(run(lazy)[0]))
+
+
+def test_nothing_piles_up_from_epoch_to_epoch(dataset):
+    living = []
+    for _ in train(model(dropout=0.2), dataset, recipe(epochs=4), seed=5, context=Context()):
+        gc.collect()
+        living.append(sum(issubclass(type(thing), torch.Tensor) for thing in gc.get_objects()))
+    assert living[0] == living[-1]
 
 
 def test_a_seed_is_derived_for_each_purpose():
