@@ -3,6 +3,7 @@
 Rounds for the eye only and computes nothing; a difference of percentages is written in points, never in percent.
 """
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -61,7 +62,9 @@ def scale(unit: str | None, *values: float) -> Scale:
         return Scale(written, factor, _digits(largest / factor) if factor != 1 or unit not in _COUNTS else 0)
     if unit in _COUNTS and all(float(value).is_integer() for value in values):
         return Scale(written)
-    return Scale(written, decimals=_DECIMALS.get(unit, _digits(largest)))
+    decimals = _DECIMALS.get(unit, _digits(largest))
+    # 0.00028× must not be written as 0.000×: two digits of a small number are always shown.
+    return Scale(written, decimals=decimals if largest == 0 else max(decimals, 1 - math.floor(math.log10(largest))))
 
 
 def published(value: float, unit: str | None) -> tuple[str, str]:
