@@ -154,6 +154,8 @@ def plural(count: float, word: str) -> str:
 
 def _width(tolerance: float, unit: str | None) -> str:
     width = notation.difference_unit(unit)
+    if tolerance >= 1e9:
+        return notation.quantity(tolerance, width)
     digits = expressions.number(tolerance)
     whole_points = width == "points" and float(tolerance).is_integer()
     return _with_unit(f"{digits}.0" if whole_points else digits, notation.scale(width).unit)

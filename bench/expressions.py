@@ -82,10 +82,10 @@ def written_out(text: str, values: Mapping[str, Quantity]) -> str:
 
 
 def number(value: float) -> str:
-    """A number as a reader writes it: 147,456 and 0.55 and 7.5e+18."""
+    """A number as a reader writes it: 147,456 and 0.55 and 7.5e18."""
     if value == 0 or 1e-3 <= abs(value) < 1e9:
         return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.6g}"
-    return f"{value:.4g}"
+    return f"{value:.4g}".replace("e+0", "e").replace("e+", "e")
 
 
 def _parse(text: str) -> ast.expr:

@@ -70,9 +70,9 @@ def test_a_missing_name_a_zero_division_and_uneven_curves_are_said():
 def test_a_calculation_is_written_out_with_its_numbers():
     assert written_out("H2 - H1", PUBLISHED) == "82.27 - 76.71"
     assert written_out("k ** 2 * c", {"k": 3.0, "c": 128.0}) == "3 ^ 2 × 128"
-    assert written_out("1.9e4 * 1e9 / t", {"t": 8e12}) == "19,000 × 1e+09 / 8e+12"
+    assert written_out("1.9e4 * 1e9 / t", {"t": 8e12}) == "19,000 × 1e9 / 8e12"
     assert number(147456.0) == "147,456"
-    assert number(7.5e18) == "7.5e+18"
+    assert number(7.5e18) == "7.5e18"
 
 
 @given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6))
