@@ -62,7 +62,7 @@ def build(
         environments: one row per run.
         now: the date on the page; the clock's when not given.
     """
-    anchors = _anchors(verdicts)
+    anchors, rows = _anchors(verdicts), rows.reset_index(drop=True)
     frames = {loaded.suite.id: named(loaded.suite, loaded.sha256, rows) for loaded in suites}
     used = rows.loc[sorted({index for frame in frames.values() for index in frame.index})]
     runs = environments[environments["run_id"].isin(set(used["run_id"]))].sort_values("started_at", ascending=False)

@@ -50,9 +50,8 @@ def heat_map(name: str, suite: Suite, rows: pd.DataFrame, published: Sequence[Pu
     assert grid is not None, "ask `grid_of` first"
     across, down, models = grid
     title = f"Accuracy over {_words(across)} and {_words(down)}"
-    found = fullest(
-        finite(rows)[(rows["metric"] == "test_top1_pct") & rows["model"].isin(models) & rows["epoch"].notna()]
-    )
+    rows = finite(rows[rows["model"].isin(models) & rows["epoch"].notna()])
+    found = fullest(rows[rows["metric"] == "test_top1_pct"])
     if found.empty:
         return Absent(name, title, "No model of the grid was trained.", next(iter(trainings(suite).values())))
     table = accuracies(suite, found).drop_duplicates("model")
