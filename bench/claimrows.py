@@ -7,11 +7,11 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from bench import notation
-from bench.evidence import Sample
 from bench.forest import place
 from bench.page import Amount, CheckRow, ClaimRow, Link
 from bench.spec import Source, Suite
 from bench.verdicts import WORDS, CheckVerdict, Verdict
+from bench.verdicts.evidence import Sample
 
 _SAMPLES_SHOWN = 40
 _COLUMNS = ("seed", "repeat", "value", "run")

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.ledger import Ledger
 from bench.metrics import METRICS
 from bench.plan import models_of, plan, selected_by
 from bench.spec import Curve, Suite
+from bench.verdicts.ledger import Ledger
 
 NAMES = ("measure_key", "model", "dataset_key", "recipe_key", "reduced")
 

@@ -63,8 +63,9 @@ def scale(unit: str | None, *values: float) -> Scale:
     if unit in _COUNTS and all(float(value).is_integer() for value in values):
         return Scale(written)
     decimals = _DECIMALS.get(unit, _digits(largest))
-    # 0.00028× must not be written as 0.000×: two digits of a small number are always shown.
-    return Scale(written, decimals=decimals if largest == 0 else max(decimals, 1 - math.floor(math.log10(largest))))
+    if unit == "ratio" and 0 < largest < 0.01:
+        decimals = 1 - math.floor(math.log10(largest))  # 0.00028×, not 0.000×: two digits of it are always shown
+    return Scale(written, decimals=decimals)
 
 
 def published(value: float, unit: str | None) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from bench.measures.accuracy import accuracy, readings
 from bench.plan import Case
 from bench.records import DataFacts
 from bench.registry import models
-from bench.training import EpochResult
+from bench.training.loop import EpochResult
 
 SIX = ["train_loss", "train_top1_pct", "test_loss", "test_top1_pct", "epoch_s", "train_fps"]
 RECIPE = {"epochs": 2, "batch_size": 16, "optimizer": "adamw", "lr": 3e-3}

@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from bench import augment
 from bench.recipes import Recipe
+from bench.training import augment
 from bench.vision_import import torchvision
 
 F = torchvision.transforms.functional

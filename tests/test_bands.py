@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import bands
-from bench.bands import Band
 from bench.spec import Check
 from bench.stats import Interval
+from bench.verdicts import bands
+from bench.verdicts.bands import Band
 
 
 def band(**fields) -> Band | None:

@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import nn
 
-from bench import checkpoint
 from bench.context import Context
 from bench.data import synthetic
 from bench.errors import MeasurementError
 from bench.recipes import Recipe
-from bench.training import EpochResult, train
+from bench.training import checkpoint
+from bench.training.loop import EpochResult, train
 
 ROOT = Path(__file__).parent.parent
 RECIPE = {
@@ -50,12 +50,12 @@ CHILD = textwrap.dedent("""
     from pathlib import Path
     import torch
     torch.set_num_threads(1)
-    from bench import checkpoint
+    from bench.training import checkpoint
     from tests.test_checkpoint import RECIPE, model
     from bench.context import Context
     from bench.data import synthetic
     from bench.recipes import Recipe
-    from bench.training import train
+    from bench.training.loop import train
 
     place, keep = sys.argv[1], Path(sys.argv[2])
     def die(): os.kill(os.getpid(), signal.SIGKILL)

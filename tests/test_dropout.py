@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench.dropout import LEVELS, BulkDropout, Stream, bulk_dropout
+from bench.training.dropout import LEVELS, BulkDropout, Stream, bulk_dropout
 
 P, COUNT = 0.15, 1_000_000
 SIGMA = math.sqrt(P * (1 - P) / COUNT)  # of the share of dropped elements

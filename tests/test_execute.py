@@ -24,7 +24,11 @@ def counting(case, context, *, upto=2):
 @measures.register("breaking_for_a_test")
 def breaking(case, context, *, error):
     yield Reading("params", 4.0)
-    raise {"absent": DataAbsent("no data. Get it: bench fetch"), "broken": MeasurementError("the net is torn"), "bug": KeyError("k")}[error]
+    raise {
+        "absent": DataAbsent("no data. Get it: bench fetch"),
+        "broken": MeasurementError("the net is torn"),
+        "bug": KeyError("k"),
+    }[error]
 
 
 @measures.register("interrupted_for_a_test")
@@ -40,7 +44,9 @@ def environment() -> Environment:
 
 
 def case(measure: str, **options) -> Case:
-    return Case(f"{measure}/m", "s", "sha", "paper", measure, "m", "mlp_mixer", options=options, seed=7, deviations="less")
+    return Case(
+        f"{measure}/m", "s", "sha", "paper", measure, "m", "mlp_mixer", options=options, seed=7, deviations="less"
+    )
 
 
 def outcomes(*cases: Case):
@@ -52,7 +58,14 @@ def test_a_row_carries_the_question_the_conditions_and_the_data():
     (outcome,) = outcomes(case("counting_for_a_test"))
     assert [row.value for row in outcome.rows] == [0.0, 10.0]
     row = outcome.rows[1]
-    assert (row.run_id, row.seed, row.epoch, row.n_train, row.n_test, row.dataset_sha256) == ("run1", 7, 2, 5, 3, "d" * 64)
+    assert (row.run_id, row.seed, row.epoch, row.n_train, row.n_test, row.dataset_sha256) == (
+        "run1",
+        7,
+        2,
+        5,
+        3,
+        "d" * 64,
+    )
     assert (row.unit, row.protocol, row.status, row.device_name, row.threads) == ("%", 1, "ok", "Test CPU", 2)
     assert (row.started_at, row.duration_s, row.deviations) == ("2026-01-02T03:04:05.000+00:00", 1.0, "less")
     assert row.case_id == outcome.case.id

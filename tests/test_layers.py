@@ -11,28 +11,23 @@ PACKAGE = Path(__file__).parent.parent / "bench"
 
 # Room -> floor. A new file gets its floor here before it gets code.
 FLOORS = {
-    "__init__": 0, "errors": 0, "stats": 0, "machine": 0, "context": 0,
-    "metrics": 1, "registry": 1, "expressions": 1, "vision_import": 1,
+    "__init__": 0, "errors": 0, "stats": 0, "machine": 0,
+    "metrics": 1, "registry": 1, "expressions": 1, "vision_import": 1, "context": 1,
     "records": 2, "recipes": 2, "spec": 2, "counts": 2, "cost": 2, "notation": 2,
-    "plan": 3, "sample": 3, "pixels": 3, "mixing": 3, "schedules": 3, "dropout": 3, "checkpoint": 4,
-    "suitefile": 4, "forecast": 4, "environment": 4, "data": 4, "models": 4, "augment": 4,
+    "plan": 3, "sample": 3,
+    "suitefile": 4, "forecast": 4, "environment": 4, "data": 4, "models": 4,
     "building": 5, "training": 5,
     "measures": 6,
     "execute": 7,
-    "delta": 7, "exports": 7, "store": 8,
-    "ledger": 8, "evidence": 8, "bands": 8, "uncertainty": 8, "verdicts": 9, "regression": 9, "listing": 9,
-    "palette": 9, "figures": 9, "frames": 9, "forest": 10, "bars": 10, "accuracy": 10, "curves": 10, "charts": 10,
-    "costing": 10, "page": 10, "claimrows": 11, "compose": 11, "report": 11, "console": 11,
+    "store": 8,
+    "verdicts": 9, "regression": 9, "listing": 9,
+    "charts": 10,
+    "report": 11, "console": 11,
 }  # fmt: skip
 WORKSHOP = {
-    "vision_import", "environment", "data", "sample", "pixels", "mixing", "schedules", "dropout", "checkpoint", "models",
-    "augment",    "building", "training", "measures", "execute",
+    "vision_import", "environment", "data", "sample", "models", "building", "training", "measures", "execute",
 }  # fmt: skip
-OFFICE = {
-    "delta", "exports", "store", "ledger", "evidence", "bands", "uncertainty", "verdicts", "regression", "palette",
-    "figures", "frames", "forest", "bars", "accuracy", "curves", "charts", "costing", "page", "claimrows", "compose",
-    "report",
-}  # fmt: skip
+OFFICE = {"store", "verdicts", "regression", "charts", "report"}
 HEAVY = {"torch", "torchvision", "fvcore", "timm", "pandas", "pyarrow", "deltalake", "seaborn", "matplotlib", "jinja2"}
 WORKSHOP_TOOLS = {"torch", "torchvision", "fvcore", "timm"}
 OFFICE_TOOLS = {"pandas", "deltalake", "seaborn", "matplotlib", "jinja2"}

@@ -4,7 +4,7 @@ import random
 
 import torch
 
-from bench import mixing
+from bench.training import mixing
 
 LABELS = torch.arange(6)
 IMAGES = LABELS.float().view(6, 1, 1, 1).expand(6, 3, 8, 8).contiguous()  # every pixel is the image's label

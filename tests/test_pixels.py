@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from bench import pixels
+from bench.training import pixels
 from bench.vision_import import torchvision
 
 F = torchvision.transforms.functional

@@ -6,7 +6,7 @@ import torch
 from torch.optim import lr_scheduler
 
 from bench.recipes import Recipe
-from bench.schedules import learning_rate
+from bench.training.schedules import learning_rate
 
 LR, EPOCHS, BATCHES = 3e-3, 30, 7
 

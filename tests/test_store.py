@@ -16,12 +16,12 @@ from deltalake import DeltaTable, write_deltalake
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench import delta, records
+from bench import records
 from bench.errors import StoreError, UsageError
 from bench.metrics import METRICS
 from bench.plan import Case
 from bench.records import SCHEMA, Environment, Measurement
-from bench.store import Store, schema_of
+from bench.store import Store, delta, schema_of
 
 ROOT = Path(__file__).parent.parent
 
@@ -451,7 +451,7 @@ def test_a_process_forked_after_the_store_was_used_is_told_so_and_does_not_hang(
 
 
 APPEND = """
-from bench import delta
+from bench.store import delta
 from bench.store import Store
 from test_store import measurement
 store, writer, count, batch = Store(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])

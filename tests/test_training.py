@@ -10,13 +10,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from bench import augment
 from bench.context import Context
 from bench.data import Dataset, synthetic
-from bench.dropout import Stream
 from bench.recipes import Recipe
-from bench.schedules import learning_rate
-from bench.training import derive, train
+from bench.training import augment
+from bench.training.dropout import Stream
+from bench.training.loop import derive, train
+from bench.training.schedules import learning_rate
 
 LEAST = {"epochs": 2, "batch_size": 16, "optimizer": "adamw", "lr": 3e-3}
 
@@ -78,7 +78,7 @@ def test_layers_that_draw_for_themselves_follow_the_seed_too(dataset):
 
 def test_dropout_draws_from_a_sequence_of_its_own_for_every_seed_and_epoch(dataset, monkeypatch):
     seeds = []
-    monkeypatch.setattr("bench.training.Stream", lambda seed: seeds.append(seed) or Stream(seed))
+    monkeypatch.setattr("bench.training.loop.Stream", lambda seed: seeds.append(seed) or Stream(seed))
     for seed in (1, 2):
         run(dataset, seed=seed)
     assert len(set(seeds)) == len(seeds) == 2 * LEAST["epochs"]

@@ -18,7 +18,7 @@ from bench.plan import Case, plain
 from bench.recipes import Recipe
 from bench.records import DataFacts, Reading, canonical_json
 from bench.registry import datasets, measures
-from bench.training import EpochResult, train
+from bench.training.loop import EpochResult, train
 
 
 @measures.register("accuracy")

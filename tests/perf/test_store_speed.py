@@ -14,11 +14,10 @@ from pathlib import Path
 import pyarrow
 import pytest
 
-from bench import delta
 from bench.metrics import METRICS
 from bench.plan import Case
 from bench.records import SCHEMA, Measurement, canonical_json
-from bench.store import Store, schema_of
+from bench.store import Store, delta, schema_of
 
 ROOT = Path(__file__).parents[2]
 ROWS, CASES, RUNS = 1_000_000, 5_000, 100

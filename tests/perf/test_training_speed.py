@@ -18,13 +18,13 @@ from torch import nn
 from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench import augment
 from bench.building import call_factory
 from bench.context import Context
 from bench.data import cifar10_sample
 from bench.environment import fix_conditions
 from bench.recipes import Recipe
-from bench.training import EVALUATION_BATCH, train
+from bench.training import augment
+from bench.training.loop import EVALUATION_BATCH, train
 from bench.vision_import import torchvision
 
 MIXER = {

@@ -14,12 +14,12 @@ import pandas
 import pyarrow
 import pyarrow.compute
 
-from bench.delta import Table, matching
 from bench.errors import StoreError, UsageError
-from bench.exports import kind_of, read_csv, write_csv
 from bench.metrics import METRICS
 from bench.plan import Case
 from bench.records import SCHEMA, Environment, Measurement, as_row, columns, conditions
+from bench.store.delta import Table, matching
+from bench.store.exports import kind_of, read_csv, write_csv
 
 _ARROW = {
     "int64": pyarrow.int64(),

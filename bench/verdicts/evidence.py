@@ -12,11 +12,11 @@ from typing import Any, Literal
 
 from bench import expressions, stats
 from bench.errors import UsageError
-from bench.ledger import Ledger, Row, Setting, cut_short, middle, not_finite, unseeded, value_of
 from bench.metrics import METRICS
 from bench.plan import Case
 from bench.records import conditions
 from bench.spec import Quantity
+from bench.verdicts.ledger import Ledger, Row, Setting, cut_short, middle, not_finite, unseeded, value_of
 
 By = Literal["seed", "repeat", "exact"]
 # A case id answers for these; what is left of a metric's conditions has to agree between rows.

@@ -12,8 +12,8 @@ from pathlib import Path
 import pyarrow
 import pyarrow.csv
 
-from bench.delta import told
 from bench.errors import StoreError
+from bench.store.delta import told
 
 # A column that only this kind of rows has: the first line of a file tells what it holds.
 _TELLING = {"measurements": "metric", "environments": "packages_json"}

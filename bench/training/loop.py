@@ -18,13 +18,13 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from bench import augment, checkpoint, mixing
 from bench.context import Context
 from bench.data import Dataset
-from bench.dropout import Stream, bulk_dropout
 from bench.errors import MeasurementError
 from bench.recipes import Recipe
-from bench.schedules import learning_rate
+from bench.training import augment, checkpoint, mixing
+from bench.training.dropout import Stream, bulk_dropout
+from bench.training.schedules import learning_rate
 
 EVALUATION_BATCH = 500
 

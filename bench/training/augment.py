@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Generator, Tensor
 
-from bench import pixels
 from bench.recipes import Part
+from bench.training import pixels
 
 Drawn = dict[str, Tensor]  # parameter name -> (count, ...) on the CPU
 Size = tuple[int, int]  # height, width

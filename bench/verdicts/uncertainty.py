@@ -7,10 +7,10 @@ import math
 from collections.abc import Mapping
 
 from bench import expressions, stats
-from bench.bands import plural
-from bench.evidence import Evidence, is_learned
 from bench.spec import Check
 from bench.stats import Interval
+from bench.verdicts.bands import plural
+from bench.verdicts.evidence import Evidence, is_learned
 
 SEEDS = 3  # what a trained value needs unless its check says otherwise
 ON_TEST_IMAGES = ("test_top1_pct",)  # shares of test images, whose number bounds what they can tell

@@ -12,15 +12,16 @@ from typing import Literal
 
 import pandas
 
-from bench import bands, expressions
-from bench.bands import Band, amount, plural, sentence
+from bench import expressions
 from bench.errors import UsageError
-from bench.evidence import Evidence, Missing, Sample, Why, collect, is_learned, planned_cases
-from bench.ledger import Ledger, unseeded
 from bench.metrics import METRICS
 from bench.spec import Check, Claim, Suite
 from bench.stats import Interval
-from bench.uncertainty import basis, interval_of, resolution, seeds_needed
+from bench.verdicts import bands
+from bench.verdicts.bands import Band, amount, plural, sentence
+from bench.verdicts.evidence import Evidence, Missing, Sample, Why, collect, is_learned, planned_cases
+from bench.verdicts.ledger import Ledger, unseeded
+from bench.verdicts.uncertainty import basis, interval_of, resolution, seeds_needed
 
 Word = Literal["reproduced", "contradicted", "inconclusive", "inconsistent", "not measured", "answered"]
 

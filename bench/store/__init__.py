@@ -1,0 +1,5 @@
+"""The result store: the only room that knows results/. `results` holds the rows, `delta` the tables, `exports` the CSV."""
+
+from bench.store.results import Store, schema_of
+
+__all__ = ["Store", "schema_of"]
