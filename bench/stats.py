@@ -79,7 +79,7 @@ def median(values: Sequence[float]) -> float:
 def t_cdf(t: float, df: int) -> float:
     """P(T <= t) for Student's t with a whole number of degrees of freedom.
 
-    The finite sums of Abramowitz and Stegun, 26.7.3 and 26.7.4, with theta = atan(t / sqrt(df)): exact, in df / 2 terms.
+    The finite sums of Abramowitz and Stegun, 26.7.3 and 26.7.4, theta = atan(t / sqrt(df)): exact, in df / 2 terms.
     """
     if df < 1:
         raise ValueError(f"Student's t needs at least one degree of freedom, not {df}")
@@ -116,10 +116,8 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
     For a difference between two models, give the differences of the paired seeds.
     """
     n, point = len(values), mean(values)
-    if n > 1:
-        half = t_quantile((1 + confidence) / 2, n - 1) * sample_sd(values) / math.sqrt(n)
-    else:
-        half = math.inf
+    spread = t_quantile((1 + confidence) / 2, n - 1) * sample_sd(values) if n > 1 else math.inf
+    half = spread / math.sqrt(n)
     return Interval(point - half, point + half, point, f"{_percent(confidence)} Student's t of the mean", n)
 
 

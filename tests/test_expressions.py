@@ -59,7 +59,7 @@ def test_anything_else_is_refused_by_name(text, part):
 
 
 def test_a_missing_name_a_zero_division_and_uneven_curves_are_said():
-    with pytest.raises(UsageError, match="no value for 'H9'. Known: H1, H2"):
+    with pytest.raises(UsageError, match=r"no value for 'H9'\. Known: H1, H2"):
         evaluate("H9", PUBLISHED)
     with pytest.raises(UsageError, match="division by zero"):
         evaluate("1 / (H1 - H1)", PUBLISHED)

@@ -68,7 +68,8 @@ def test_the_same_question_has_the_same_id_whatever_it_is_called():
     "change",
     [
         {"device": "cuda"}, {"model_args": {"depth": 4}}, {"seed": 1}, {"batch_size": 2}, {"precision": "bfloat16"},
-        {"compiled": True}, {"image_size": 64}, {"options": {"blocks": 3}}, {"dataset": "cifar100"}, {"recipe": {"epochs": 3}},
+        {"compiled": True}, {"image_size": 64}, {"options": {"blocks": 3}}, {"dataset": "cifar100"},
+        {"recipe": {"epochs": 3}},
     ],
     ids=lambda change: next(iter(change)),
 )  # fmt: skip
@@ -91,7 +92,7 @@ def test_selection_is_by_name_and_an_empty_one_says_what_there_was():
     cases = plan(suite(), "sha", "paper")
     assert len(select(cases, ["static*"])) == 2
     assert len(select(cases, ["static/a", "timing/*"])) == 3
-    with pytest.raises(NothingSelected, match="no case matches statics. There are: static/a"):
+    with pytest.raises(NothingSelected, match=r"no case matches statics\. There are: static/a"):
         select(cases, ["statics"])
 
 
@@ -102,5 +103,5 @@ def test_a_quantity_selects_by_the_suites_names_also_where_a_profile_swaps_them(
 
 
 def test_an_unknown_profile_offers_the_nearest():
-    with pytest.raises(UsageError, match="no profile 'papper'. Did you mean 'paper'"):
+    with pytest.raises(UsageError, match=r"no profile 'papper'\. Did you mean 'paper'"):
         plan(suite(), "sha", "papper")
