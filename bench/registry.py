@@ -13,6 +13,7 @@ import inspect
 import pkgutil
 import sys
 from collections.abc import Callable
+from functools import cached_property, lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -49,7 +50,7 @@ class Registry:
 
     def names(self) -> list[str]:
         """All known names, sorted, without importing a folder's modules."""
-        return sorted(self._factories.keys() | self._modules().keys())
+        return sorted(self._factories.keys() | self._modules.keys())
 
     def get(self, name: str) -> Callable[..., Any]:
         """The factory of that name (the part before a colon).
@@ -58,8 +59,8 @@ class Registry:
             UsageError: unknown name; the message offers the nearest known ones.
         """
         head = name.partition(":")[0]
-        if head not in self._factories and head in self._modules():
-            importlib.import_module(self._modules()[head])
+        if head not in self._factories and head in self._modules:
+            importlib.import_module(self._modules[head])
         if head not in self._factories:
             raise UsageError(self.unknown(name))
         return self._factories[head]
@@ -74,30 +75,25 @@ class Registry:
         Read from the source, so that a suite's arguments can be checked without importing torch.
         """
         head = name.partition(":")[0]
-        source = self._source(head)
-        tree = ast.parse(source) if source else None
-        for node in tree.body if tree else []:
-            if isinstance(node, ast.FunctionDef) and any(head in _offered(each) for each in node.decorator_list):
-                if node.args.kwarg is not None:
-                    return None
-                return [each.arg for each in node.args.kwonlyargs if each.arg not in ("num_classes", "image_size")]
-        return None
+        function = _offers(self._source(head)).get(head)
+        if function is None or function.args.kwarg is not None:
+            return None
+        return [each.arg for each in function.args.kwonlyargs if each.arg not in ("num_classes", "image_size")]
 
-    def _source(self, head: str) -> str | None:
+    def _source(self, head: str) -> str:
         if head in self._factories:
             return inspect.getsource(inspect.getmodule(self._factories[head]) or self._factories[head])
-        spec = importlib.util.find_spec(self._modules()[head]) if head in self._modules() else None
-        return Path(spec.origin).read_text(encoding="utf-8") if spec and spec.origin else None
+        spec = importlib.util.find_spec(self._modules[head]) if head in self._modules else None
+        return Path(spec.origin).read_text(encoding="utf-8") if spec and spec.origin else ""
 
+    @cached_property
     def _modules(self) -> dict[str, str]:
         """Name -> the module that registers it: a folder's files by their names, a single file's by its decorators."""
         spec = importlib.util.find_spec(self.home)
         assert spec is not None, self.home
         if spec.submodule_search_locations is None:
             assert spec.origin is not None, self.home
-            tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
-            made = [each for node in tree.body if isinstance(node, ast.FunctionDef) for each in node.decorator_list]
-            return {name: self.home for decorator in made for name in _offered(decorator)}
+            return dict.fromkeys(_offers(Path(spec.origin).read_text(encoding="utf-8")), self.home)
         return {
             found.name: f"{self.home}.{found.name}"
             for found in pkgutil.iter_modules(spec.submodule_search_locations)
@@ -105,13 +101,18 @@ class Registry:
         }
 
 
-def _offered(decorator: ast.expr) -> list[str]:
-    """The name in `@….register("name")`, if that is what the decorator is."""
-    if not isinstance(decorator, ast.Call) or not isinstance(decorator.func, ast.Attribute):
-        return []
-    if decorator.func.attr != "register":
-        return []
-    return [str(argument.value) for argument in decorator.args if isinstance(argument, ast.Constant)]
+@lru_cache
+def _offers(source: str) -> dict[str, ast.FunctionDef]:
+    """The functions of a file that `@….register("name")` stands above, by that name."""
+    functions = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
+    return {
+        str(argument.value): function
+        for function in functions
+        for made in function.decorator_list
+        if isinstance(made, ast.Call) and isinstance(made.func, ast.Attribute) and made.func.attr == "register"
+        for argument in made.args
+        if isinstance(argument, ast.Constant)
+    }
 
 
 def near(word: str, known: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""The result store, the only room that knows results/: `results` has the rows, `delta` the tables, `exports` the CSV."""
+"""The result store, the only room that knows results/: `results` has the rows, `delta` the tables, `exports` CSV."""
 
 from bench.store.results import Store, schema_of
 
