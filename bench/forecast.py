@@ -21,10 +21,12 @@ def seconds(case: Case, cores: int) -> float | None:
     if case.recipe is None:
         return _SECONDS.get(case.measure, _OTHERWISE)
     counts = closed_form(case.factory, case.model_args, num_classes=case.num_classes, image_size=case.image_size)
-    images = _IMAGES.get(case.dataset or "")
-    if counts is None or images is None:
+    if counts is None or case.dataset not in _IMAGES:
         return None
-    train, test = images
+    chosen = case.dataset_args
+    train, test = _IMAGES[case.dataset]
+    train = chosen.get("n_train", round(train * chosen.get("train_fraction", 1.0)))
+    test = chosen.get("n_test", test)
     return expected_seconds(counts.macs, train, case.recipe["epochs"], case.device, cores=cores, test_images=test)
 
 

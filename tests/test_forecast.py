@@ -1,0 +1,36 @@
+"""The plan's times are estimates that follow the size of the work."""
+
+from dataclasses import replace
+
+import pytest
+
+from bench.forecast import seconds, total, usd
+from bench.plan import Case
+
+MIXER = {"patch_size": 4, "width": 128, "depth": 8, "token_mlp": 64, "channel_mlp": 256}
+CASE = Case(
+    "a", "s", "sha", "paper", "accuracy", "m", "mlp_mixer", model_args=MIXER, num_classes=10, image_size=32,
+    dataset="cifar10", recipe={"epochs": 30},
+)  # fmt: skip
+
+
+def test_a_training_takes_as_long_as_its_epochs_and_images():
+    assert seconds(replace(CASE, recipe={"epochs": 60}), cores=2) == pytest.approx(2 * seconds(CASE, cores=2))
+    assert seconds(CASE, cores=4) == pytest.approx(seconds(CASE, cores=2) / 2)
+    tenth = replace(CASE, dataset_args={"n_train": 5_000, "n_test": 1_000})
+    assert seconds(tenth, cores=2) == pytest.approx(seconds(CASE, cores=2) / 10)
+    assert seconds(replace(CASE, dataset_args={"train_fraction": 0.1, "n_test": 1_000}), cores=2) == pytest.approx(
+        seconds(tenth, cores=2)
+    )
+
+
+def test_what_cannot_be_said_is_counted_and_not_guessed():
+    unknown = replace(CASE, factory="timm:resnet18")
+    assert seconds(unknown, cores=2) is None
+    assert seconds(replace(CASE, dataset="image_folder"), cores=2) is None
+    assert total([CASE, unknown], cores=2) == (seconds(CASE, cores=2), 1)
+
+
+def test_money_is_said_only_for_a_device_with_a_price():
+    assert usd(3600, "Tesla T4") == pytest.approx(2 * usd(1800, "Tesla T4"))
+    assert usd(3600, "AMD EPYC (AVX512)") is None
