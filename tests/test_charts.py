@@ -10,17 +10,17 @@ import pandas as pd
 import pytest
 
 from bench import notation
-from bench.accuracy import accuracies, accuracy_bars
-from bench.bars import counted
-from bench.charts import figures_of, forest_of
-from bench.curves import learning_curves
-from bench.figures import Absent, axes, canvas, colours_of, finish, styled
-from bench.forest import forest, place
-from bench.frames import fullest, named, published_curves, published_of
-from bench.labels import apart, within
-from bench.palette import ALL_COLOURS, COLOURS, LEAST_WIDTH, SERIES, SHAPES, VERDICT_COLOURS, WIDTH
+from bench.charts.accuracy import accuracies, accuracy_bars
+from bench.charts.bars import counted
+from bench.charts.curves import learning_curves
+from bench.charts.draw import figures_of, forest_of
+from bench.charts.figures import Absent, axes, canvas, colours_of, finish, styled
+from bench.charts.forest import forest, place
+from bench.charts.frames import fullest, named, published_curves, published_of
+from bench.charts.labels import apart, within
+from bench.charts.palette import ALL_COLOURS, COLOURS, LEAST_WIDTH, SERIES, SHAPES, VERDICT_COLOURS, WIDTH
+from bench.charts.studies import grid_of
 from bench.stats import Interval
-from bench.studies import grid_of
 from bench.verdicts import WORDS, CheckVerdict
 
 

@@ -13,8 +13,8 @@ from xml.etree import ElementTree
 import pandas as pd
 import pytest
 
+from bench.charts.figures import Absent
 from bench.errors import UsageError
-from bench.figures import Absent
 from bench.records import Environment
 from bench.report import (
     build,
@@ -447,6 +447,6 @@ def test_a_report_that_cannot_be_written_is_an_error_with_its_path(material, tmp
 
 
 def test_every_fact_of_an_environment_that_is_shown_exists():
-    from bench.compose import FACTS
+    from bench.report.compose import FACTS
 
     assert FACTS.keys() <= Environment.__dataclass_fields__.keys()

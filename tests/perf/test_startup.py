@@ -26,5 +26,7 @@ def test_a_light_command_starts_within_its_time(arguments, limit_s):
         subprocess.run([sys.executable, "-c", LIGHT, *arguments], cwd=ROOT, check=True, capture_output=True)
         seconds.append(time.perf_counter() - begun)
     median = statistics.median(seconds)
-    print(f"\nbench {arguments[0]}: median {median:.3f} s, {min(seconds):.3f} to {max(seconds):.3f} s, limit {limit_s} s")
+    print(
+        f"\nbench {arguments[0]}: median {median:.3f} s, {min(seconds):.3f} to {max(seconds):.3f} s, limit {limit_s} s"
+    )
     assert median < limit_s

@@ -12,8 +12,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from bench import notation
-from bench.figures import Absent, Figure, finish, sheet, styled, verdict_mark
-from bench.palette import BAND, FONT, INK, LINE, MUTED, SMALL, VERDICT_COLOURS, WIDTH
+from bench.charts.figures import Absent, Figure, finish, sheet, styled, verdict_mark
+from bench.charts.palette import BAND, FONT, INK, LINE, MUTED, SMALL, VERDICT_COLOURS, WIDTH
 from bench.verdicts import CheckVerdict, Verdict
 
 REACH = 4.0  # how many tolerances the axis shows to either side

@@ -13,9 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from bench import stats
-from bench.figures import Absent, Figure, colours_of, finish, sheet, styled
-from bench.frames import drawn_models, finite, fullest
-from bench.palette import FONT, INK, LINE, MUTED, PUBLISHED, SERIES, SMALL, SURFACE
+from bench.charts.figures import Absent, Figure, colours_of, finish, sheet, styled
+from bench.charts.frames import drawn_models, finite, fullest
+from bench.charts.palette import FONT, INK, LINE, MUTED, PUBLISHED, SERIES, SMALL, SURFACE
 from bench.spec import Suite
 from bench.verdicts import CheckVerdict, Verdict
 

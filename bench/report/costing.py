@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bench import cost, stats
-from bench.frames import finite, fullest
+from bench.charts.frames import finite, fullest
 from bench.spec import Cost as Training
 from bench.spec import Suite
 

@@ -10,11 +10,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from bench import stats
-from bench.accuracy import accuracies
-from bench.figures import Absent, Figure, axes, canvas, colours_of, finish, styled
-from bench.frames import PublishedCurve, drawn_models, finite, floats, fullest, training_title, trainings
-from bench.labels import End, name_ends
-from bench.palette import FONT, INK, LINE, MUTED, PUBLISHED, SMALL
+from bench.charts.accuracy import accuracies
+from bench.charts.figures import Absent, Figure, axes, canvas, colours_of, finish, styled
+from bench.charts.frames import PublishedCurve, drawn_models, finite, floats, fullest, training_title, trainings
+from bench.charts.labels import End, name_ends
+from bench.charts.palette import FONT, INK, LINE, MUTED, PUBLISHED, SMALL
 from bench.spec import Suite
 
 _PLOT = 250.0  # px, height of the learning curves

@@ -18,7 +18,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from bench.palette import (
+from bench.charts.palette import (
     FONT,
     FONT_STACK,
     INK,

@@ -7,8 +7,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from bench import notation
-from bench.forest import place
-from bench.page import Amount, CheckRow, ClaimRow, Link
+from bench.charts.forest import place
+from bench.report.page import Amount, CheckRow, ClaimRow, Link
 from bench.spec import Source, Suite
 from bench.verdicts import WORDS, CheckVerdict, Verdict
 from bench.verdicts.evidence import Sample

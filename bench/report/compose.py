@@ -12,11 +12,13 @@ from typing import Any
 
 import pandas as pd
 
-from bench import charts, cost, costing, notation
-from bench.claimrows import claim_rows
-from bench.figures import Absent, Figure
-from bench.frames import named, published_curves
-from bench.page import TILES, Calculation, CostCell, CostTable, Finding, Link, Page, Run, Section, Tile
+from bench import cost, notation
+from bench.charts import draw
+from bench.charts.figures import Absent, Figure
+from bench.charts.frames import named, published_curves
+from bench.report import costing
+from bench.report.claimrows import claim_rows
+from bench.report.page import TILES, Calculation, CostCell, CostTable, Finding, Link, Page, Run, Section, Tile
 from bench.spec import Suite
 from bench.suitefile import LoadedSuite
 from bench.verdicts import Verdict, findings
@@ -115,9 +117,9 @@ def _section(
         summary=" ".join(suite.summary.split()),
         path=_shown(loaded),
         tiles=_tiles(own),
-        forest=charts.forest_of(suite, own),
+        forest=draw.forest_of(suite, own),
         claims=claim_rows(suite, own, anchors),
-        figures=tuple(_with_command(figure, loaded) for figure in charts.figures_of(suite, frame, curves, own)),
+        figures=tuple(_with_command(figure, loaded) for figure in draw.figures_of(suite, frame, curves, own)),
         costs=_costs(suite, frame),
         calculations=tuple(_calculations(own, anchors)),
         arithmetic=sum(bool(check.calculation) for verdict in own for check in verdict.checks),

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.transforms import IdentityTransform
 
 from bench import stats
-from bench.palette import INK, MUTED, PUBLISHED, SMALL
+from bench.charts.palette import INK, MUTED, PUBLISHED, SMALL
 
 _LINE_PX = 15.0
 _COLUMN = 20.0  # px between the axes and the names

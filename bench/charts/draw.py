@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from bench import accuracy, bars, curves, forest, studies
-from bench.figures import Absent, Figure
-from bench.frames import PublishedCurve, trained_models, trainings
+from bench.charts import accuracy, bars, curves, forest, studies
+from bench.charts.figures import Absent, Figure
+from bench.charts.frames import PublishedCurve, trained_models, trainings
 from bench.plan import models_of
 from bench.spec import Suite
 from bench.verdicts import Verdict

@@ -10,9 +10,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from bench import stats
-from bench.figures import Absent, Figure, colours_of, finish, sheet, styled
-from bench.frames import drawn_models, finite, fullest, published_of, training_title, trainings
-from bench.palette import FONT, INK, LINE, MUTED, PUBLISHED, SMALL, SURFACE
+from bench.charts.figures import Absent, Figure, colours_of, finish, sheet, styled
+from bench.charts.frames import drawn_models, finite, fullest, published_of, training_title, trainings
+from bench.charts.palette import FONT, INK, LINE, MUTED, PUBLISHED, SMALL, SURFACE
 from bench.spec import Suite
 
 _LEFT, _RIGHT = 210.0, 690.0  # px; names stand to the left, numbers to the right

@@ -25,11 +25,11 @@ from jinja2 import Environment as Templates
 from jinja2 import FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from bench.compose import build
+from bench.charts.figures import Figure
+from bench.charts.palette import ALL_COLOURS, FONT_STACK, LEAST_WIDTH, SHAPES
 from bench.errors import UsageError
-from bench.figures import Figure
-from bench.page import Page
-from bench.palette import ALL_COLOURS, FONT_STACK, LEAST_WIDTH, SHAPES
+from bench.report.compose import build
+from bench.report.page import Page
 from bench.suitefile import LoadedSuite
 from bench.verdicts import Verdict
 

@@ -12,12 +12,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from bench import notation, stats
-from bench.accuracy import accuracies
-from bench.figures import Absent, Figure, axes, canvas, colours_of, finish, sheet, styled
-from bench.frames import PublishedCurve, drawn_models, finite, fullest, trained_models, trainings
-from bench.labels import End, name_ends
+from bench.charts.accuracy import accuracies
+from bench.charts.figures import Absent, Figure, axes, canvas, colours_of, finish, sheet, styled
+from bench.charts.frames import PublishedCurve, drawn_models, finite, fullest, trained_models, trainings
+from bench.charts.labels import End, name_ends
+from bench.charts.palette import FONT, INK, LINE, MUTED, SERIES, SMALL
 from bench.metrics import METRICS
-from bench.palette import FONT, INK, LINE, MUTED, SERIES, SMALL
 from bench.spec import Suite
 
 _CELL, _GRID_LEFT, _GRID_TOP = (150.0, 64.0), 150.0, 56.0  # px
