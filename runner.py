@@ -209,6 +209,9 @@ def doctor(data: Path | None, as_json: bool) -> None:
     from dataclasses import asdict
 
     from bench.console import table
+    from bench.machine import let_threads_sleep
+
+    let_threads_sleep()  # as `run` does, so that what is said is what a run will meet
     from bench.environment import findings
 
     table([asdict(finding) for finding in findings(data)], as_json)

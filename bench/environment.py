@@ -170,7 +170,8 @@ def _abilities(data_dir: Path | None) -> Iterator[Finding]:
     home = data_dir or Path(os.environ.get("BENCH_DATA", ""))
     for name in ("cifar10", "cifar100"):
         found = bool(home.parts) and (home / name).is_dir()
-        absent = f"absent, the embedded sample only: --data DIR or BENCH_DATA names the folder that holds {name}/"
+        instead = ", only its embedded sample is there" if name == "cifar10" else ""
+        absent = f"absent{instead}: --data DIR or BENCH_DATA names the folder that holds {name}/"
         yield Finding(name, "good" if found else "note", "found" if found else absent)
 
 
