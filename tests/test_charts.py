@@ -16,7 +16,7 @@ from bench.charts.curves import learning_curves
 from bench.charts.draw import figures_of, forest_of
 from bench.charts.figures import Absent, axes, canvas, colours_of, finish, styled
 from bench.charts.forest import forest, place
-from bench.charts.frames import fullest, named, published_curves, published_of
+from bench.charts.frames import PublishedCurve, fullest, named, published_curves, published_of
 from bench.charts.labels import apart, within
 from bench.charts.palette import ALL_COLOURS, COLOURS, LEAST_WIDTH, SERIES, SHAPES, VERDICT_COLOURS, WIDTH
 from bench.charts.studies import grid_of
@@ -218,7 +218,7 @@ def test_the_parameter_figure_writes_its_subtraction_out(material):
     # 147,456 - 17,536 = 129,920, which is 88.1 % of 147,456
     assert 147_456 - 17_536 == 129_920
     assert "147,456 − 129,920 = 17,536" in found.reading
-    assert f"{100 * 129_920 / 147_456:.1f} %" in found.reading
+    assert f"{100 * 129_920 / 147_456:.1f}\N{NO-BREAK SPACE}%" in found.reading
     assert "= 147,456 − 129,920" in found.svg
 
 
@@ -242,6 +242,22 @@ def test_published_curves_are_grey_and_stand_behind_the_measured_ones(material, 
     assert figure.svg.count(grey) >= 2
     assert grey not in without.svg
     assert figure.svg.index(grey) < figure.svg.index('stroke="var(--series-')
+
+
+def test_a_published_curve_reaches_only_as_far_as_what_was_measured(material, suite):
+    quick = named(suite.suite, suite.sha256, material.rows("quick", "cpu"))
+    curves, _ = published_curves(suite.suite, suite.path.parent)
+    assert suite.suite.profiles["quick"].recipe["epochs"] == 3
+    drawn = learning_curves("x", suite.suite, quick, curves, "cifar10", "as_run").svg
+    ticks = re.findall(r'text-anchor="middle"[^>]*>(\d+)<', drawn)
+    assert set(ticks) == {"1", "2", "3"}
+
+
+def test_a_published_loss_is_drawn_among_losses_not_among_accuracies(material, suite, rows):
+    loss = PublishedCurve("its loss", "train_loss", "mlp_mixer", "cifar10", (1.0, 30.0), (1.8, 0.7))
+    drawn = learning_curves("x", suite.suite, rows, [loss], "cifar10", "as_run").svg
+    x = float(re.search(r'<text x="([\d.]+)"[^>]*>its loss<', drawn).group(1))
+    assert x > WIDTH / 2  # the right panel is the one of the losses
 
 
 def test_a_grid_is_found_where_the_models_of_one_training_differ_in_two_arguments(material, suite):

@@ -33,17 +33,21 @@ def learning_curves(
         return Absent(name, title, "No model was trained.", trainings(suite)[dataset, recipe])
     title = f"Learning curves, {training_title(suite, dataset, recipe, found['profile'].iloc[0])}"
     table = _curves(suite, found)
-    behind = [curve for curve in published if curve.dataset == dataset and curve.model in set(found["model"])]
+    behind = [
+        curve
+        for curve in published
+        if curve.dataset == dataset and curve.model in set(found["model"]) and curve.epochs[0] <= table["epoch"].max()
+    ]
     plot = max(_PLOT, 36.0 * found["model"].nunique() - 40)  # room for a name of two lines at each end
     figure = canvas(plot + 100)
     colours = colours_of(drawn_models(suite))
     left, right = axes(figure, 44, 40, 300, plot), axes(figure, 534, 40, 290, plot)
-    _curve_panel(left, suite, table, colours, {"test_top1_pct": "-"}, "Test accuracy, %", behind)
-    losses = {"test_loss": "-", "train_loss": ":"}
-    _curve_panel(right, suite, table, colours, losses, "Loss, nats (training dotted)", [])
+    accuracy, losses = {"test_top1_pct": "-"}, {"test_loss": "-", "train_loss": ":"}
+    _curve_panel(left, suite, table, colours, accuracy, "Test accuracy, %", behind)
+    _curve_panel(right, suite, table, colours, losses, "Loss, nats (training dotted)", behind)
     reading = _curve_reading(table)
     shade = "The shade reaches from the lowest to the highest seed." if found["seed"].nunique() > 1 else "One seed."
-    grey = " Grey: the published curves." if behind else ""
+    grey = " Grey: the published curves, over the same epochs." if behind else ""
     note = f"{shade}{grey} Neither vertical axis starts at zero.{_gaps(table)}"
     return finish(figure, name, title, reading, f"Line chart. {reading}", table, note)
 
@@ -114,10 +118,13 @@ def _curve_panel(
     ax.grid(axis="y", color=LINE, lw=0.6)
     ax.set_axisbelow(True)
     ends: list[End] = []
+    last, behind = int(table["epoch"].max()), [curve for curve in behind if curve.metric in metrics]
     for curve in behind:
-        ax.plot(curve.epochs, curve.values, color=PUBLISHED, lw=1.2, zorder=1)
+        # Of the published curve only the epochs that were measured: a run of 3 epochs is not compared with 30.
+        points = [(epoch, value) for epoch, value in zip(curve.epochs, curve.values, strict=True) if epoch <= last]
+        ax.plot(*zip(*points, strict=True), color=PUBLISHED, lw=1.2, zorder=1)
         if len(behind) <= _NAMED:
-            ends.append(End(curve.epochs[-1], curve.values[-1], curve.label, PUBLISHED))
+            ends.append(End(*points[-1], curve.label, PUBLISHED))
     for metric, style in metrics.items():
         for model in suite.models:
             line = table[(table["model"] == model) & (table["metric"] == metric)]
@@ -130,7 +137,6 @@ def _curve_panel(
             if style == "-":
                 last_known = line.dropna(subset="mean").tail(1).to_dict("records")
                 ends += [End(end["epoch"], end["mean"], end["label"], colours[model]) for end in last_known]
-    last = max([int(table["epoch"].max()), *(int(curve.epochs[-1]) for curve in behind)])
     ax.set_xlim(1, max(last, 2))
     step = 1 if last <= 10 else 5 if last <= 50 else 50
     ax.set_xticks(sorted({1, *range(step, last + 1, step)}))

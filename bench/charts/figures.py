@@ -32,6 +32,7 @@ from bench.charts.palette import (
     VERDICT_COLOURS,
     WIDTH,
 )
+from bench.notation import kept_together
 
 SVG = "http://www.w3.org/2000/svg"
 _HREF = "{http://www.w3.org/1999/xlink}href"
@@ -129,10 +130,12 @@ def finish(
     note: str | None = None,
 ) -> Figure:
     """The figure as the page and the Markdown want it, with its data as CSV."""
+    reading, alt = kept_together(reading), kept_together(alt)
     raw = _draw(figure, name)
     themed = _rewritten(raw, name, alt, VARIABLES)
     plain = _rewritten(raw, name, alt, {}, standalone=True)
-    return Figure(name, title, reading, alt, themed, plain, data.to_csv(index=False, lineterminator="\n"), note)
+    table = data.to_csv(index=False, lineterminator="\n")
+    return Figure(name, title, reading, alt, themed, plain, table, note)
 
 
 def _style() -> Any:

@@ -41,7 +41,8 @@ def name_ends(ax: Axes, ends: Sequence[End], width: int = 18) -> None:
     column, px = ax.bbox.x1 + _COLUMN, IdentityTransform()
     for (end, x, y), name, place in zip(at, names, places, strict=True):
         tie = ([x + 3, column - 4], [y, place])
-        ax.plot(*tie, color=end.colour, lw=1, clip_on=False, transform=px, scalex=False, scaley=False)
+        # Dotted, so that nobody takes it for the line going on.
+        ax.plot(*tie, color=end.colour, lw=1, ls=":", clip_on=False, transform=px, scalex=False, scaley=False)
         colour = MUTED if end.colour == PUBLISHED else INK
         text = "\n".join(name)
         ax.text(column, place, text, size=SMALL, color=colour, va="center", linespacing=1.2, transform=px)
