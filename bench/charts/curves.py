@@ -131,7 +131,7 @@ def _curve_panel(
             if line.empty:
                 continue
             marker = "o" if len(line) < 6 else ""
-            ax.plot(line["epoch"], line["mean"], color=colours[model], lw=2, ls=style, marker=marker)
+            ax.plot(line["epoch"], line["mean"], color=colours[model], lw=2, ls=style, marker=marker, clip_on=False)
             if (line["seeds"] > 1).any() and style == "-":
                 ax.fill_between(line["epoch"], line["low"], line["high"], color=colours[model], alpha=0.18, lw=0)
             if style == "-":
