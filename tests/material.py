@@ -16,6 +16,8 @@ import pandas as pd
 from bench.metrics import METRICS
 from bench.plan import Case, plan
 from bench.records import Environment, Measurement, as_row, canonical_json
+from bench.report import build
+from bench.report.page import Page
 from bench.spec import Suite
 from bench.stats import Interval
 from bench.suitefile import LoadedSuite
@@ -24,6 +26,7 @@ from bench.verdicts import CheckVerdict, Sample, Verdict, Word
 ROOT = Path(__file__).parent.parent
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 RUN = "run-1"
+HOSTILE = "<script>alert(1)</script>"
 COMMAND = "bench run suites/cifar_mixers.toml --profile paper"
 CONDITIONS = {
     "device": "NVIDIA H200",
@@ -266,3 +269,41 @@ def _epoch(case: Case, epoch: int, draw: random.Random) -> list[Measurement]:
         "train_fps": 50_000 / 2.2,
     }
     return [row(case, metric, value, epoch=epoch) for metric, value in values.items()]
+
+
+def page(**changes: object) -> Page:
+    """The page of all this, or with something else in the place of a part of it."""
+    given = {
+        "suites": [suite()],
+        "verdicts": verdicts(),
+        "rows": rows(),
+        "environments": environments(),
+    } | changes
+    return build(*given.values(), now=NOW)
+
+
+def hostile() -> dict[str, object]:
+    """A suite, verdicts, rows and environments in which every name is markup, for `page`."""
+    loaded = suite()
+    raw = loaded.suite.model_dump(by_alias=True)
+    raw["question"] = raw["summary"] = HOSTILE
+    for table in (raw["models"], raw["costs"]):
+        for entry in table.values():
+            entry["label"] = HOSTILE
+    for source in raw["sources"].values():
+        source |= {"title": HOSTILE, "authors": HOSTILE, "url": "javascript:alert(1)", "note": HOSTILE}
+    changed = environment(command=HOSTILE, cpu=HOSTILE, os=HOSTILE)
+    return {
+        "suites": [LoadedSuite(Suite.model_validate(raw), loaded.sha256, loaded.path)],
+        "verdicts": [_hostile(verdict) for verdict in verdicts()],
+        "rows": rows().assign(device_name=HOSTILE),
+        "environments": pd.DataFrame([as_row(changed)]),
+    }
+
+
+def _hostile(verdict: Verdict) -> Verdict:
+    texts = dict.fromkeys(("says", "reason", "command", "tolerance_why", "deviations"), HOSTILE)
+    checks = tuple(
+        replace(check, **texts, conditions={HOSTILE: HOSTILE}, calculation=(HOSTILE,)) for check in verdict.checks
+    )
+    return replace(verdict, says=HOSTILE, where=HOSTILE, quote=HOSTILE, note=HOSTILE, checks=checks)

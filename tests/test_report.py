@@ -1,56 +1,31 @@
 """The report in every form: what it says, in which order, and that a name can never become markup."""
 
 import base64
-import csv
 import hashlib
-import io
-import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
-from xml.etree import ElementTree
 
-import pandas as pd
 import pytest
 
 from bench.charts.figures import Absent
-from bench.errors import UsageError
-from bench.records import Environment
 from bench.report import (
-    build,
-    render_csv,
     render_html,
-    render_json,
-    render_junit,
-    render_markdown,
-    terminal_summary,
-    write,
 )
 from bench.suitefile import LoadedSuite
 from bench.verdicts import WORDS
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
-HOSTILE = "<script>alert(1)</script>"
 
 
 @pytest.fixture(scope="module")
 def page(material):
-    return _page(material)
+    return material.page()
 
 
 @pytest.fixture(scope="module")
 def html(page):
     return render_html(page)
-
-
-def _page(material, **changes):
-    given = {
-        "suites": [material.suite()],
-        "verdicts": material.verdicts(),
-        "rows": material.rows(),
-        "environments": material.environments(),
-    } | changes
-    return build(*given.values(), now=material.NOW)
 
 
 class _Tree(HTMLParser):
@@ -104,7 +79,7 @@ def test_the_head_has_the_question_one_line_of_conditions_and_five_tiles_and_one
 
 def test_a_suite_without_open_questions_has_no_tile_for_answers(material):
     judged = [verdict for verdict in material.verdicts() if verdict.verdict != "answered"]
-    assert "answered" not in {tile.word for tile in _page(material, verdicts=judged).tiles}
+    assert "answered" not in {tile.word for tile in material.page(verdicts=judged).tiles}
 
 
 def test_the_findings_are_three_to_eight_strongest_first_each_linked_to_its_claim(page):
@@ -115,7 +90,7 @@ def test_the_findings_are_three_to_eight_strongest_first_each_linked_to_its_clai
 
 
 def test_a_quick_run_says_so_in_the_first_sentence_and_a_full_one_does_not(material, page):
-    quick = _page(material, rows=material.rows("quick", "cpu"))
+    quick = material.page(rows=material.rows("quick", "cpu"))
     assert quick.reduced.startswith("This is a quick run: what depends on training is shown as a hint and not judged.")
     assert page.reduced is None
 
@@ -145,7 +120,7 @@ def test_an_opened_row_holds_source_place_quotation_tolerance_seeds_protocol_and
 def test_claims_about_the_same_thing_stand_together(material):
     verdicts = material.verdicts()
     verdicts[0] = replace(verdicts[0], compare=("H14",))
-    claims = _page(material, verdicts=verdicts).sections[0].claims
+    claims = material.page(verdicts=verdicts).sections[0].claims
     assert [claim.claim for claim in claims][:3] == ["H1", "H14", "H2"]
     assert claims[0].compare[0].anchor == "H14"
 
@@ -168,7 +143,7 @@ def test_a_cost_cell_carries_its_label_in_words(page, html):
 
 def test_costs_measured_here_are_estimates_on_other_devices_and_measured_on_their_own(material):
     rows = material.rows().assign(device_name="NVIDIA A100-SXM4-40GB")
-    costs = _page(material, rows=rows).sections[0].costs
+    costs = material.page(rows=rows).sections[0].costs
     ways = dict(costs.trainings[0][1])
     here = ways["seconds per image measured on NVIDIA A100-SXM4-40GB"]
     assert [cell.basis for cell in here] == ["estimated", "estimated", "published", "estimated"]
@@ -185,9 +160,9 @@ def test_a_figure_that_lacks_its_rows_gives_the_command_under_a_profile_that_mea
 def test_the_page_names_its_rows_by_their_digest_and_a_changed_row_changes_it(material, page):
     rows = material.rows()
     shuffled = rows.sample(frac=1, random_state=0).reset_index(drop=True)
-    assert _page(material, rows=shuffled).digest == page.digest
+    assert material.page(rows=shuffled).digest == page.digest
     changed = rows.assign(value=rows["value"].where(rows.index != 0, 1.0))
-    assert _page(material, rows=changed).digest != page.digest
+    assert material.page(rows=changed).digest != page.digest
     assert len(page.digest) == 64
 
 
@@ -247,47 +222,11 @@ def test_every_control_has_a_name_and_every_figure_an_alternative(html):
             assert given["aria-label"].strip(), tag
 
 
-def _hostile(material):
-    """A suite, verdicts, rows and an environment in which every name is markup."""
-    loaded = material.suite()
-    raw = loaded.suite.model_dump(by_alias=True)
-    raw["question"] = raw["summary"] = HOSTILE
-    for model in raw["models"].values():
-        model["label"] = HOSTILE
-    for source in raw["sources"].values():
-        source |= {"title": HOSTILE, "authors": HOSTILE, "url": "javascript:alert(1)", "note": HOSTILE}
-    for training in raw["costs"].values():
-        training["label"] = HOSTILE
-    suite = type(loaded.suite).model_validate(raw)
-    verdicts = [
-        replace(
-            verdict,
-            says=HOSTILE,
-            where=HOSTILE,
-            quote=HOSTILE,
-            note=HOSTILE,
-            checks=tuple(
-                replace(check, says=HOSTILE, reason=HOSTILE, command=HOSTILE, tolerance_why=HOSTILE,
-                        deviations=HOSTILE, conditions={HOSTILE: HOSTILE}, calculation=(HOSTILE,))
-                for check in verdict.checks
-            ),
-        )
-        for verdict in material.verdicts()
-    ]  # fmt: skip
-    environment = material.environment(command=HOSTILE, cpu=HOSTILE, os=HOSTILE)
-    return {
-        "suites": [LoadedSuite(suite, loaded.sha256, loaded.path)],
-        "verdicts": verdicts,
-        "rows": material.rows().assign(device_name=HOSTILE),
-        "environments": pd.DataFrame([vars(environment)]),
-    }
-
-
 def test_names_are_text_never_markup(material):
-    text = render_html(_page(material, **_hostile(material)))
+    text = render_html(material.page(**material.hostile()))
     tree = _Tree(text)
     assert [tag for tag, _ in tree.tags].count("script") == 1
-    assert HOSTILE in "".join(tree.text)
+    assert material.HOSTILE in "".join(tree.text)
     assert "javascript:" not in text
 
 
@@ -295,17 +234,17 @@ def test_a_page_for_1000_rows_is_under_2_mb_and_the_script_can_be_read_in_one_si
     rows = material.rows()
     few = rows[rows["metric"].isin(["test_top1_pct", "test_loss", "train_loss", "fps", "params", "macs"])].head(1000)
     assert len(few) == 1000
-    text = render_html(_page(material, rows=few))
+    text = render_html(material.page(rows=few))
     assert len(text.encode()) < 2 * 1024**2
     assert len(re.search("<script>(.*?)</script>", text, re.DOTALL).group(1).splitlines()) <= 100
 
 
 def test_the_page_is_the_same_to_the_byte_for_the_same_rows_and_date(material, html):
-    assert render_html(_page(material)) == html
+    assert render_html(material.page()) == html
 
 
 def test_a_store_without_rows_gives_a_page_that_says_so(material):
-    page = _page(material, rows=material.rows().iloc[:0], environments=material.environments().iloc[:0])
+    page = material.page(rows=material.rows().iloc[:0], environments=material.environments().iloc[:0])
     text = render_html(page)
     _Tree(text)
     assert page.conditions == ("no rows yet",)
@@ -322,7 +261,7 @@ def two(material):
     other = LoadedSuite(loaded.suite.model_copy(update={"id": "other"}), loaded.sha256, loaded.path)
     verdicts = material.verdicts()
     again = [replace(verdict, suite="other") for verdict in verdicts]
-    return _page(material, suites=[loaded, other], verdicts=[*verdicts, *again])
+    return material.page(suites=[loaded, other], verdicts=[*verdicts, *again])
 
 
 def test_several_suites_stand_in_sections_of_their_own_behind_what_is_contradicted_or_open(two):
@@ -334,119 +273,3 @@ def test_several_suites_stand_in_sections_of_their_own_behind_what_is_contradict
     assert {finding.word for finding in two.first} == {"contradicted", "inconsistent", "inconclusive"}
     assert [finding.word for finding in two.first] == sorted((f.word for f in two.first), key=WORDS.index)
     assert "other-H1" in tree.ids
-
-
-# Markdown
-
-
-def test_markdown_has_the_same_order_details_and_images_that_are_there(page):
-    text, images = render_markdown(page, "figures")
-    heads = [line for line in text.splitlines() if line.startswith("## ")]
-    assert heads == ["## Findings", "## All claims at a glance", "## Claims", "## Figures", "## What a training costs",
-                     "## Calculations that do not follow", "## Environment and provenance"]  # fmt: skip
-    shown = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", text)
-    assert set(shown) == set(images)
-    assert text.count("<details>") == text.count("</details>") >= len(page.sections[0].claims)
-    assert len(text.encode()) + sum(map(len, images.values())) < 1024**2
-
-
-def test_every_row_of_a_markdown_table_has_as_many_cells_as_its_head(page):
-    text, _ = render_markdown(page, "figures")
-    for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
-        cells = {len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}
-        assert len(cells) == 1, block
-
-
-def test_markdown_uses_no_html_that_github_strips_and_names_stay_text(material):
-    text, _ = render_markdown(_page(material, **_hostile(material)), "figures")
-    outside = re.sub(r"^```\n.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
-    assert set(re.findall(r"<(/?[a-z]+)", outside)) <= {"details", "/details", "summary", "/summary", "a", "/a"}
-    assert "javascript:" not in outside
-
-
-def test_the_images_of_markdown_are_whole_pictures_on_white(page):
-    _, images = render_markdown(page, "figures")
-    for content in images.values():
-        root = ElementTree.fromstring(content)
-        assert root.get("width")
-        assert root[0].get("fill") == "#ffffff"
-
-
-# The other forms
-
-
-def test_json_holds_every_number_of_every_verdict(page, material):
-    content = json.loads(render_json(page))
-    assert content["tally"] == {tile.word: tile.count for tile in page.tiles}
-    assert [claim["claim"] for claim in content["claims"]] == [verdict.claim for verdict in material.verdicts()]
-    assert content["claims"][0]["checks"][0]["published"] == 76.71
-    assert content["rows_sha256"] == page.digest
-
-
-def test_a_bound_that_is_not_there_is_null_in_json_and_empty_in_csv(material):
-    verdicts = material.verdicts()
-    check = verdicts[0].checks[0]
-    alone = replace(check, measured=replace(check.measured, low=float("-inf"), high=float("inf")))
-    page = _page(material, verdicts=[replace(verdicts[0], checks=(alone,)), *verdicts[1:]])
-    assert json.loads(render_json(page))["claims"][0]["checks"][0]["measured"]["low"] is None
-    assert next(csv.DictReader(io.StringIO(render_csv(page))))["measured_low"] == ""
-
-
-def test_csv_has_one_line_for_each_check(page, material):
-    lines = list(csv.DictReader(io.StringIO(render_csv(page))))
-    assert len(lines) == sum(len(verdict.checks) for verdict in material.verdicts())
-    assert lines[0]["claim"] == "H1"
-    assert float(lines[0]["published"]) == 76.71
-
-
-def test_junit_fails_what_is_contradicted_and_skips_what_is_undecided(page, material):
-    root = ElementTree.fromstring(render_junit(page))
-    words = [verdict.verdict for verdict in material.verdicts()]
-    failed, skipped = {"contradicted", "inconsistent"}, {"not measured", "inconclusive"}
-    assert len(root.findall(".//failure")) == sum(word in failed for word in words)
-    assert len(root.findall(".//skipped")) == sum(word in skipped for word in words)
-    assert len(root.findall(".//testcase")) == len(words)
-    assert root.find("testsuite").get("failures") == str(len(root.findall(".//failure")))
-
-
-def test_the_terminal_summary_has_tiles_findings_and_the_path_in_at_most_25_lines(page):
-    lines = terminal_summary(page, "reports/cifar_mixers.html").splitlines()
-    assert len(lines) <= 25
-    assert max(map(len, lines)) <= 120
-    assert "7 reproduced" in lines[3]
-    assert any("H10" in line for line in lines)
-    assert lines[-1] == "report: reports/cifar_mixers.html"
-
-
-def test_the_terminal_summary_of_many_long_findings_still_ends_with_the_path(material):
-    verdicts = [
-        replace(verdict, checks=tuple(replace(check, reason="It is so. " * 60) for check in verdict.checks))
-        for verdict in material.verdicts()
-    ]
-    lines = terminal_summary(_page(material, verdicts=verdicts), "x.html").splitlines()
-    assert len(lines) <= 25
-    assert lines[-1] == "report: x.html"
-
-
-@pytest.mark.parametrize("form", ["html", "md", "json", "csv", "junit"])
-def test_every_form_is_written_where_it_was_asked_for(form, material, tmp_path):
-    path = tmp_path / "new" / f"page.{form}"
-    given = ([material.suite()], material.verdicts(), material.rows(), material.environments())
-    assert write(*given, form=form, output=path, now=material.NOW) == path
-    assert path.stat().st_size > 1000
-    if form == "md":
-        for image in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", path.read_text()):
-            assert (path.parent / image).is_file()
-
-
-def test_a_report_that_cannot_be_written_is_an_error_with_its_path(material, tmp_path):
-    (tmp_path / "file").write_text("in the way")
-    given = ([material.suite()], material.verdicts(), material.rows(), material.environments())
-    with pytest.raises(UsageError, match=r"cannot be written to .*file"):
-        write(*given, form="json", output=tmp_path / "file" / "page.json")
-
-
-def test_every_fact_of_an_environment_that_is_shown_exists():
-    from bench.report.compose import FACTS
-
-    assert FACTS.keys() <= Environment.__dataclass_fields__.keys()

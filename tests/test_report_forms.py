@@ -1,0 +1,142 @@
+"""The report as Markdown, JSON, CSV, JUnit, terminal summary and file: the same content in each."""
+
+import csv
+import io
+import json
+import re
+from dataclasses import replace
+from xml.etree import ElementTree
+
+import pytest
+
+from bench.errors import UsageError
+from bench.records import Environment
+from bench.report import (
+    render_csv,
+    render_json,
+    render_junit,
+    render_markdown,
+    terminal_summary,
+    write,
+)
+
+
+@pytest.fixture(scope="module")
+def page(material):
+    return material.page()
+
+
+# Markdown
+
+
+def test_markdown_has_the_same_order_details_and_images_that_are_there(page):
+    text, images = render_markdown(page, "figures")
+    heads = [line for line in text.splitlines() if line.startswith("## ")]
+    assert heads == ["## Findings", "## All claims at a glance", "## Claims", "## Figures", "## What a training costs",
+                     "## Calculations that do not follow", "## Environment and provenance"]  # fmt: skip
+    shown = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", text)
+    assert set(shown) == set(images)
+    assert text.count("<details>") == text.count("</details>") >= len(page.sections[0].claims)
+    assert len(text.encode()) + sum(map(len, images.values())) < 1024**2
+
+
+def test_every_row_of_a_markdown_table_has_as_many_cells_as_its_head(page):
+    text, _ = render_markdown(page, "figures")
+    for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        cells = {len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}
+        assert len(cells) == 1, block
+
+
+def test_markdown_uses_no_html_that_github_strips_and_names_stay_text(material):
+    text, _ = render_markdown(material.page(**material.hostile()), "figures")
+    outside = re.sub(r"^```\n.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    assert set(re.findall(r"<(/?[a-z]+)", outside)) <= {"details", "/details", "summary", "/summary", "a", "/a"}
+    assert "javascript:" not in outside
+
+
+def test_the_images_of_markdown_are_whole_pictures_on_white(page):
+    _, images = render_markdown(page, "figures")
+    for content in images.values():
+        root = ElementTree.fromstring(content)
+        assert root.get("width")
+        assert root[0].get("fill") == "#ffffff"
+
+
+# The other forms
+
+
+def test_json_holds_every_number_of_every_verdict(page, material):
+    content = json.loads(render_json(page))
+    assert content["tally"] == {tile.word: tile.count for tile in page.tiles}
+    assert [claim["claim"] for claim in content["claims"]] == [verdict.claim for verdict in material.verdicts()]
+    assert content["claims"][0]["checks"][0]["published"] == 76.71
+    assert content["rows_sha256"] == page.digest
+
+
+def test_a_bound_that_is_not_there_is_null_in_json_and_empty_in_csv(material):
+    verdicts = material.verdicts()
+    check = verdicts[0].checks[0]
+    alone = replace(check, measured=replace(check.measured, low=float("-inf"), high=float("inf")))
+    page = material.page(verdicts=[replace(verdicts[0], checks=(alone,)), *verdicts[1:]])
+    assert json.loads(render_json(page))["claims"][0]["checks"][0]["measured"]["low"] is None
+    assert next(csv.DictReader(io.StringIO(render_csv(page))))["measured_low"] == ""
+
+
+def test_csv_has_one_line_for_each_check(page, material):
+    lines = list(csv.DictReader(io.StringIO(render_csv(page))))
+    assert len(lines) == sum(len(verdict.checks) for verdict in material.verdicts())
+    assert lines[0]["claim"] == "H1"
+    assert float(lines[0]["published"]) == 76.71
+
+
+def test_junit_fails_what_is_contradicted_and_skips_what_is_undecided(page, material):
+    root = ElementTree.fromstring(render_junit(page))
+    words = [verdict.verdict for verdict in material.verdicts()]
+    failed, skipped = {"contradicted", "inconsistent"}, {"not measured", "inconclusive"}
+    assert len(root.findall(".//failure")) == sum(word in failed for word in words)
+    assert len(root.findall(".//skipped")) == sum(word in skipped for word in words)
+    assert len(root.findall(".//testcase")) == len(words)
+    assert root.find("testsuite").get("failures") == str(len(root.findall(".//failure")))
+
+
+def test_the_terminal_summary_has_tiles_findings_and_the_path_in_at_most_25_lines(page):
+    lines = terminal_summary(page, "reports/cifar_mixers.html").splitlines()
+    assert len(lines) <= 25
+    assert max(map(len, lines)) <= 120
+    assert "7 reproduced" in lines[3]
+    assert any("H10" in line for line in lines)
+    assert lines[-1] == "report: reports/cifar_mixers.html"
+
+
+def test_the_terminal_summary_of_many_long_findings_still_ends_with_the_path(material):
+    verdicts = [
+        replace(verdict, checks=tuple(replace(check, reason="It is so. " * 60) for check in verdict.checks))
+        for verdict in material.verdicts()
+    ]
+    lines = terminal_summary(material.page(verdicts=verdicts), "x.html").splitlines()
+    assert len(lines) <= 25
+    assert lines[-1] == "report: x.html"
+
+
+@pytest.mark.parametrize("form", ["html", "md", "json", "csv", "junit"])
+def test_every_form_is_written_where_it_was_asked_for(form, material, tmp_path):
+    path = tmp_path / "new" / f"page.{form}"
+    given = ([material.suite()], material.verdicts(), material.rows(), material.environments())
+    assert write(*given, form=form, output=path, now=material.NOW) == path
+    assert path.stat().st_size > 1000
+    if form == "md":
+        for image in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", path.read_text()):
+            assert (path.parent / image).is_file()
+
+
+def test_a_report_that_cannot_be_written_is_an_error_with_its_path(material, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    given = ([material.suite()], material.verdicts(), material.rows(), material.environments())
+    with pytest.raises(UsageError, match=r"cannot be written to .*file"):
+        write(*given, form="json", output=tmp_path / "file" / "page.json")
+
+
+def test_every_fact_of_an_environment_that_is_shown_exists():
+    from bench.report.compose import FACTS
+
+    assert FACTS.keys() <= Environment.__dataclass_fields__.keys()
