@@ -1,4 +1,4 @@
-"""The report in every form: what it says, in which order, and that a name can never become markup."""
+"""The page: what it says, in which order, and that a name can never become markup."""
 
 import base64
 import hashlib
@@ -9,9 +9,7 @@ from html.parser import HTMLParser
 import pytest
 
 from bench.charts.figures import Absent
-from bench.report import (
-    render_html,
-)
+from bench.report import render_html
 from bench.suitefile import LoadedSuite
 from bench.verdicts import WORDS
 
