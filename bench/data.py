@@ -6,61 +6,20 @@ Neither augments nor normalises, that is the recipe's business, and never goes t
 import hashlib
 import os
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from bench import sample
 from bench.errors import DataAbsent, DataCorrupt, UsageError
+from bench.imagefiles import INTERPOLATIONS, SUFFIXES, ImageFiles, permute
 from bench.registry import datasets, near
 
 # torchvision.transforms' constants for models trained on ImageNet.
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm"}
-_ANOTHER_FOLDER = "name the folder with train/<class>/ and val/<class>/ in it: bench run SUITE --data DIR"
-
-
-@dataclass(frozen=True)
-class ImageFiles:
-    """Image files that are decoded when asked for: short side to 8/7 of `image_size`, then the centre square of it.
-
-    8/7 is the usual 256 for 224. Bilinear with antialiasing and rounded as torchvision's Resize and CenterCrop do.
-    """
-
-    paths: tuple[Path, ...]
-    image_size: int
-    permutation: np.ndarray | None = None  # int64 (H * W,), see `pixel_order`
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(N, H, W, 3)"""
-        return len(self), self.image_size, self.image_size, 3
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        """rows int (B,) -> uint8 (B, H, W, 3). Raises DataCorrupt for a file that is no whole image."""
-        with ThreadPoolExecutor() as pool:  # Pillow decodes outside the interpreter's lock
-            images = np.stack(list(pool.map(self._decode, [self.paths[row] for row in rows])))
-        return images if self.permutation is None else permute(images, self.permutation)
-
-    def _decode(self, path: Path) -> np.ndarray:
-        try:
-            with Image.open(path) as file:
-                image = file.convert("RGB")
-        except sample.UNREADABLE as error:
-            raise DataCorrupt(f"{path}: expected an image, found sha256 {sample.file_hash(path)}: {error}") from error
-        short = round(self.image_size * 8 / 7)
-        scaled = [short * side // min(image.size) for side in image.size]
-        left, top = (round((side - self.image_size) / 2) for side in scaled)
-        image = image.resize((scaled[0], scaled[1]), Image.Resampling.BILINEAR)
-        return np.asarray(image.crop((left, top, left + self.image_size, top + self.image_size)))
-
+_LAYOUT = "lay the images out as {0}/train/<class>/*.JPEG and {0}/val/<class>/*.JPEG, then: bench run SUITE --data DIR"
 
 Images = np.ndarray | ImageFiles  # of shape (N, H, W, 3); an integer array (B,) gets uint8 (B, H, W, 3)
 
@@ -203,6 +162,8 @@ def image_folder(
     folder: str = ".",
     n_classes: int | None = None,
     image_size: int = 224,
+    crop_share: float = 7 / 8,
+    interpolation: str = "bilinear",
     **choice: Any,
 ) -> Dataset:
     """Images in `train/<class>/` and `val/<class>/` (or `test/<class>/`), decoded lazily, with ImageNet's statistics.
@@ -210,30 +171,41 @@ def image_folder(
     Args:
         folder: where in `data_dir` (or BENCH_DATA) those folders are.
         n_classes: take the first ones in alphabetical order; all when left out.
+        crop_share, interpolation: how a centre square is taken, see `ImageFiles`; training images may also be cut at
+            random, which is the recipe's business.
 
     Raises:
-        DataAbsent: fewer classes than asked for, or one without images.
+        DataAbsent: fewer classes than asked for, or one without images; the message ends in the layout and the command.
+        UsageError: a share or an interpolation that there is none.
     """
+    if not 0 < crop_share <= 1:
+        raise UsageError(f"image_folder: crop_share = {crop_share} is not above 0 and at most 1")
+    if interpolation not in INTERPOLATIONS:
+        raise UsageError(f"image_folder: no interpolation '{interpolation}'.{near(interpolation, [*INTERPOLATIONS])}")
     home = (_home(data_dir) or Path()) / folder
+    remedy = _LAYOUT.format(Path("DIR") / folder)
     tests = home / "val" if (home / "val").is_dir() else home / "test"
     found = sorted(path.name for path in (home / "train").glob("*/"))
     if not found or len(found) < (n_classes or 0):
-        raise DataAbsent(f"{len(found)} classes in {home / 'train'}, {n_classes or 'some'} needed; {_ANOTHER_FOLDER}")
+        raise DataAbsent(f"{len(found)} classes in {home / 'train'}, {n_classes or 'some'} needed; {remedy}")
     classes = tuple(found[:n_classes])
-    splits = {"train": _labelled(home / "train", classes, image_size), "test": _labelled(tests, classes, image_size)}
+    splits = {}
+    for split, place in (("train", home / "train"), ("test", tests)):
+        paths, labels = _labelled(place, classes, remedy)
+        splits[split] = ImageFiles(paths, image_size, crop_share, interpolation), labels
     return finish("image_folder", classes, IMAGENET, splits, choice)
 
 
-def _labelled(folder: Path, classes: tuple[str, ...], image_size: int) -> tuple[ImageFiles, np.ndarray]:
+def _labelled(folder: Path, classes: tuple[str, ...], remedy: str) -> tuple[tuple[Path, ...], np.ndarray]:
     paths: list[Path] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
         found = sorted(path for path in (folder / name).rglob("*") if path.suffix.lower() in SUFFIXES)
         if not found:
-            raise DataAbsent(f"no images in {folder / name}; {_ANOTHER_FOLDER}")
+            raise DataAbsent(f"no images in {folder / name}; {remedy}")
         paths += found
         labels += [label] * len(found)
-    return ImageFiles(tuple(paths), image_size), np.array(labels, np.int64)
+    return tuple(paths), np.array(labels, np.int64)
 
 
 def finish(
@@ -307,22 +279,18 @@ def pixel_order(order: str, shape: tuple[int, ...], patch_size: int, seed: int) 
     return moved.reshape(pixels.shape).transpose(0, 2, 1, 3).reshape(-1)
 
 
-def permute(images: np.ndarray, permutation: np.ndarray) -> np.ndarray:
-    """Put pixel `permutation[i]` in place i of each image. images uint8 (N, H, W, 3), permutation int (H * W,)."""
-    return images.reshape(len(images), -1, 3)[:, permutation].reshape(images.shape)
-
-
 def content_sha256(*splits: tuple[Images, np.ndarray]) -> str:
     """Hex SHA-256 of, for each split in turn: its shape (N, H, W, 3), its pixels, its labels.
 
     Shape and labels as little-endian int64, pixels as uint8 in row-major order. Image files are not decoded for it:
-    in place of their pixels stand the SHA-256 of each file and the order of pixels.
+    in place of their pixels stand how a centre square is taken, the order of pixels and the SHA-256 of each file.
     """
     digest = hashlib.sha256()
     for images, labels in splits:
         digest.update(np.array(images.shape, "<i8").tobytes())
         if isinstance(images, ImageFiles):
             order = b"" if images.permutation is None else images.permutation.astype("<i8").tobytes()
+            digest.update(f"{images.crop_share!r} {images.interpolation} ".encode())
             digest.update(order + "".join(map(sample.file_hash, images.paths)).encode())
         else:
             digest.update(np.ascontiguousarray(images).data)

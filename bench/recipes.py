@@ -32,6 +32,12 @@ class Key:
 
 # torchvision's defaults stand where the published code leaves a value out.
 AUGMENTATIONS: dict[str, dict[str, Key]] = {
+    # Cut from image files as they are decoded; `random` draws one of the two for each image.
+    "resized_crop": {
+        "scale": Key("pair", (0.08, 1.0), high=1, above_low=True),
+        "ratio": Key("pair", (3 / 4, 4 / 3), above_low=True),
+        "interpolation": Key("choice", "bilinear", choices=("bilinear", "bicubic", "random")),
+    },
     "flip": {"p": Key("number", 0.5, high=1)},
     "crop": {"padding": Key("integer", 4, low=1, high=64)},
     "rotation": {"degrees": Key("number", high=180)},
@@ -82,7 +88,7 @@ RECIPE_KEYS: dict[str, Key] = {
     "clip_norm": Key("number", None, above_low=True),
     "mixup": Key("number", 0.0),
     "cutmix": Key("number", 0.0),
-    "precision": Key("choice", "float32", choices=("float32", "bfloat16")),
+    "precision": Key("choice", "float32", choices=("float32", "bfloat16", "float16")),
     "selection": Key("choice", "last", choices=("last", "best")),
     "drop_last": Key("flag", False),
 }
@@ -163,6 +169,8 @@ def _check_augment_order(augment: Sequence[Part], where: str, problems: list[str
     names = [part.name for part in augment]
     if "erasing" in names and names.index("erasing") != len(names) - 1:
         problems.append(f"{where}.augment: 'erasing' acts on the normalised image and must be the last entry")
+    if "resized_crop" in names[1:]:
+        problems.append(f"{where}.augment: 'resized_crop' cuts files as they are decoded and must be the first entry")
 
 
 def _read(table: Mapping[str, Any], keys: Mapping[str, Key], where: str, problems: list[str]) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def test_the_seed_decides_weights_and_order():
     assert curves[0] == curves[1] != curves[2]
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
 def test_training_starts_from_float32_weights_drawn_from_the_cases_seed(monkeypatch, precision):
     seen = []
     monkeypatch.setattr("bench.measures.accuracy.train", lambda model, *_, **__: seen.append(model) or iter(()))
@@ -75,6 +75,7 @@ def test_training_starts_from_float32_weights_drawn_from_the_cases_seed(monkeypa
         ({"image_size": 16}, "'synthetic' has images of 8 x 8, the case asks for 16"),
         ({"num_classes": 5}, "'synthetic' has 4 classes, the case 5"),
         ({"precision": "bfloat16"}, "the recipe trains in float32, the case says bfloat16"),
+        ({"recipe": RECIPE | {"augment": [{"name": "resized_crop"}]}}, "'synthetic' has its images decoded already"),
         ({"batch_size": 8}, "the recipe trains with batch 16, the case says 8"),
     ],
 )
@@ -89,10 +90,10 @@ def test_a_wrong_recipe_is_refused_with_the_cases_name():
 
 
 def test_a_loss_that_was_not_finite_is_a_reading_without_a_value():
-    result = EpochResult(3, None, 50.0, None, 60.0, 1.0, 48.0, bad_batches=2, bad_images=7)
+    result = EpochResult(3, None, 50.0, None, 60.0, 1.0, 48.0, 2, 9, "head (NaN)", 7, 20, "stem (overflow)")
     found = {reading.metric: reading for reading in readings(result)}
     assert list(found) == SIX
     assert (found["train_loss"].status, found["train_loss"].value) == ("failed", None)
-    assert found["train_loss"].reason == "not finite in 2 batches of epoch 3"
-    assert found["test_loss"].reason == "not finite in 7 test images of epoch 3"
+    assert found["train_loss"].reason == "loss not finite in 2 of 9 batches of epoch 3; first: head (NaN)"
+    assert found["test_loss"].reason == "loss not finite in 7 of 20 test images of epoch 3; first: stem (overflow)"
     assert found["test_top1_pct"].value == 60.0

@@ -148,10 +148,10 @@ def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
 def test_a_full_disk_is_a_clear_error_and_the_last_checkpoint_stays(tmp_path):
     keep = tmp_path / "training.pt"
-    checkpoint.save(keep, {"epoch": 1})
+    checkpoint.save(keep, checkpoint.pack({"epoch": 1}))
     (tmp_path / "training.pt.unfinished").symlink_to("/dev/full")
     with pytest.raises(MeasurementError, match="No space left on device"):
-        checkpoint.save(keep, {"epoch": 2})
+        checkpoint.save(keep, checkpoint.pack({"epoch": 2}))
     assert checkpoint.load(keep, "cpu") == {"epoch": 1}
 
 
@@ -160,8 +160,8 @@ def test_nothing_is_kept_when_nothing_is_there(tmp_path):
 
 
 def test_a_loss_without_a_value_survives_the_file(tmp_path):
-    result = EpochResult(1, None, 10.0, None, 10.0, 1.0, 64.0, bad_batches=4, bad_images=20)
-    checkpoint.save(tmp_path / "x.pt", {"curve": [vars(result)]})
+    result = EpochResult(1, None, 10.0, None, 10.0, 1.0, 64.0, bad_batches=4, train_cause="x", bad_images=20)
+    checkpoint.save(tmp_path / "x.pt", checkpoint.pack({"curve": [vars(result)]}))
     state = checkpoint.load(tmp_path / "x.pt", "cpu")
     assert state is not None
     assert EpochResult(**state["curve"][0]) == result

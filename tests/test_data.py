@@ -11,7 +11,7 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
-from bench import data, sample
+from bench import data, imagefiles, sample
 from bench.errors import DataAbsent, DataCorrupt, UsageError
 from bench.registry import datasets
 
@@ -174,7 +174,7 @@ def test_the_inverse_of_an_order_restores_both_splits(order):
     assert sorted(permutation) == list(range(32 * 32))
     for got, wanted in ((moved.train_images, plain.train_images), (moved.test_images, plain.test_images)):
         assert (got != wanted).any()
-        np.testing.assert_array_equal(data.permute(got, np.argsort(permutation)), wanted)
+        np.testing.assert_array_equal(imagefiles.permute(got, np.argsort(permutation)), wanted)
     assert moved.sha256 != plain.sha256
     assert moved.sha256 != data.synthetic(n_train=20, n_test=10, order=order, order_seed=4).sha256
 
@@ -248,13 +248,13 @@ def test_an_image_is_resized_and_cropped_as_torchvision_does(tmp_path, width, he
     transforms = pytest.importorskip("bench.vision_import").torchvision.transforms
     path = write_image(tmp_path / "x.png", width, height)
     theirs = transforms.Compose([transforms.Resize(28 * 8 // 7), transforms.CenterCrop(28)])(Image.open(path))
-    np.testing.assert_array_equal(data.ImageFiles((path,), 28)[np.array([0])][0], np.asarray(theirs))
+    np.testing.assert_array_equal(imagefiles.ImageFiles((path,), 28)[np.array([0])][0], np.asarray(theirs))
 
 
 def test_an_order_of_pixels_applies_to_files_after_they_are_decoded(folder):
     plain, moved = data.image_folder(folder, image_size=14), data.image_folder(folder, image_size=14, order="pixels")
     rows, permutation = np.array([3, 1]), data.pixel_order("pixels", (14, 14), 4, 0)
-    np.testing.assert_array_equal(moved.test_images[rows], data.permute(plain.test_images[rows], permutation))
+    np.testing.assert_array_equal(moved.test_images[rows], imagefiles.permute(plain.test_images[rows], permutation))
     assert moved.sha256 != plain.sha256
 
 

@@ -15,7 +15,7 @@ FLOORS = {
     "metrics": 1, "registry": 1, "expressions": 1, "vision_import": 1, "context": 1,
     "records": 2, "recipes": 2, "spec": 2, "counts": 2, "cost": 2, "notation": 2,
     "plan": 3, "sample": 3,
-    "suitefile": 4, "forecast": 4, "environment": 4, "data": 4, "models": 4,
+    "suitefile": 4, "forecast": 4, "environment": 4, "imagefiles": 4, "data": 4, "models": 4,
     "building": 5, "training": 5,
     "measures": 6,
     "execute": 7,
@@ -25,7 +25,8 @@ FLOORS = {
     "report": 11, "console": 11,
 }  # fmt: skip
 WORKSHOP = {
-    "vision_import", "environment", "data", "sample", "models", "building", "training", "measures", "execute",
+    "vision_import", "environment", "imagefiles", "data", "sample", "models", "building", "training", "measures",
+    "execute",
 }  # fmt: skip
 OFFICE = {"store", "verdicts", "regression", "charts", "report"}
 HEAVY = {"torch", "torchvision", "fvcore", "timm", "pandas", "pyarrow", "deltalake", "seaborn", "matplotlib", "jinja2"}

@@ -14,8 +14,9 @@ from bench.context import Context
 from bench.data import Dataset, synthetic
 from bench.recipes import Recipe
 from bench.training import augment
+from bench.training.batches import derive
 from bench.training.dropout import Stream
-from bench.training.loop import derive, train
+from bench.training.loop import train
 from bench.training.schedules import learning_rate
 
 LEAST = {"epochs": 2, "batch_size": 16, "optimizer": "adamw", "lr": 3e-3}

@@ -14,6 +14,7 @@ from bench import building
 from bench.context import Context
 from bench.data import Dataset
 from bench.errors import MeasurementError
+from bench.imagefiles import ImageFiles
 from bench.plan import Case, plain
 from bench.recipes import Recipe
 from bench.records import DataFacts, Reading, canonical_json
@@ -27,7 +28,7 @@ def accuracy(case: Case, context: Context) -> Iterator[DataFacts | Reading]:
 
     `train_loss`, `train_top1_pct` are taken while training (augmented, dropout on); `test_loss`, `test_top1_pct` after
     the epoch on all test images; `epoch_s`, `train_fps` are those of the training alone. A loss that was not finite is
-    a reading without a value that says where.
+    a reading without a value that says where, and which layer was the first to hold a NaN or an infinity.
 
     Raises:
         MeasurementError: the case has no data set, recipe or seed, or they do not fit together.
@@ -65,6 +66,8 @@ def _check(case: Case, recipe: Recipe, dataset: Dataset) -> None:
         )
     if len(dataset.classes) != case.num_classes:
         raise MeasurementError(f"'{dataset.name}' has {len(dataset.classes)} classes, the case {case.num_classes}")
+    if recipe.augment and recipe.augment[0].name == "resized_crop" and not isinstance(dataset.train_images, ImageFiles):
+        raise MeasurementError(f"'resized_crop' cuts image files, and '{dataset.name}' has its images decoded already")
     # The rows carry the case's figures, so these must be the ones trained with.
     if recipe.precision != case.precision:
         raise MeasurementError(f"the recipe trains in {recipe.precision}, the case says {case.precision}")
@@ -75,12 +78,15 @@ def _check(case: Case, recipe: Recipe, dataset: Dataset) -> None:
 def readings(result: EpochResult) -> Iterator[Reading]:
     """The six readings of one epoch."""
     values = vars(result)
-    bad = {"train_loss": (result.bad_batches, "batches"), "test_loss": (result.bad_images, "test images")}
+    gaps = {
+        "train_loss": (f"{result.bad_batches} of {result.batches} batches", result.train_cause),
+        "test_loss": (f"{result.bad_images} of {result.images} test images", result.test_cause),
+    }
     for metric in ("train_loss", "train_top1_pct", "test_loss", "test_top1_pct", "epoch_s", "train_fps"):
         value = values[metric]
         if value is not None:
             yield Reading(metric, value, epoch=result.epoch)
         else:
-            count, of_what = bad[metric]
-            reason = f"not finite in {count} {of_what} of epoch {result.epoch}"
+            where, cause = gaps[metric]
+            reason = f"loss not finite in {where} of epoch {result.epoch}; first: {cause}"
             yield Reading(metric, None, epoch=result.epoch, status="failed", reason=reason)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Generator, Tensor
 
+from bench.imagefiles import Windows
 from bench.recipes import Part
 from bench.training import pixels
 
@@ -27,6 +28,13 @@ def rows(drawn: Sequence[Drawn], chosen: slice) -> list[Drawn]:
     return [{name: values[chosen] for name, values in one.items()} for one in drawn]
 
 
+def windows(parts: Sequence[Part], drawn: Sequence[Drawn]) -> Windows | None:
+    """What to cut from image files as they are decoded, for the images of the draw; None: their centre."""
+    if not parts or parts[0].name != "resized_crop":
+        return None
+    return Windows(**{name: values.numpy() for name, values in drawn[0].items()}, ratio=parts[0]["ratio"])
+
+
 def augment(
     images: Tensor, parts: Sequence[Part], drawn: Sequence[Drawn], mean: Sequence[float], std: Sequence[float]
 ) -> Tensor:
@@ -39,6 +47,8 @@ def augment(
     values = planes(images)
     erased = None
     for part, one in zip(parts, drawn, strict=True):
+        if part.name == "resized_crop":
+            continue  # done when the images were decoded
         if part.name == "erasing":
             erased = one["boxes"].to(images.device)
         else:
@@ -64,6 +74,21 @@ def _uniform(count: int, low: float, high: float, generator: Generator) -> Tenso
 
 def _draw_flip(part: Part, count: int, size: Size, generator: Generator) -> Drawn:
     return {"chosen": torch.rand(count, generator=generator) < part["p"]}
+
+
+def _draw_resized_crop(part: Part, count: int, size: Size, generator: Generator) -> Drawn:
+    """Ten tries for each image, in float64: the window's whole pixels are found by rounding."""
+    tries = (count, 10)
+    low, high = map(math.log, part["ratio"])
+    drawn = {
+        "area": torch.empty(tries, dtype=torch.float64).uniform_(*part["scale"], generator=generator),
+        "aspect": torch.empty(tries, dtype=torch.float64).uniform_(low, high, generator=generator).exp_(),
+        "place": torch.rand(count, 2, dtype=torch.float64, generator=generator),
+        "bicubic": torch.rand(count, generator=generator) < 0.5,
+    }
+    if part["interpolation"] != "random":
+        drawn["bicubic"].fill_(part["interpolation"] == "bicubic")
+    return drawn
 
 
 def _draw_crop(part: Part, count: int, size: Size, generator: Generator) -> Drawn:
@@ -168,6 +193,7 @@ RAND_OPERATIONS: tuple[Callable[[Tensor, Tensor, float], Tensor], ...] = (
 
 
 _DRAW: dict[str, Callable[[Part, int, Size, Generator], Drawn]] = {
+    "resized_crop": _draw_resized_crop,
     "flip": _draw_flip,
     "crop": _draw_crop,
     "rotation": _draw_rotation,

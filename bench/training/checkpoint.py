@@ -14,29 +14,37 @@ import torch
 from bench.errors import MeasurementError
 
 
-def save(path: Path, state: dict[str, Any]) -> None:
-    """Put `state` (tensors, numbers, strings, lists and mappings of them) in the place of what `path` holds.
+def pack(state: dict[str, Any]) -> bytes:
+    """`state` (tensors, numbers, strings, lists and mappings of them) as it is now, whatever becomes of its tensors."""
+    whole = io.BytesIO()
+    torch.save(state, whole)
+    return whole.getvalue()
+
+
+def unpack(packed: bytes, device: str) -> dict[str, Any]:
+    """What `pack` was given, tensors on `device`."""
+    return torch.load(io.BytesIO(packed), map_location=device, weights_only=True)
+
+
+def save(path: Path, packed: bytes) -> None:
+    """Put a packed state in the place of what `path` holds.
 
     Killed at any moment, the old file or the new one is there, never a part of one.
 
     Raises:
         MeasurementError: the folder cannot be written to, or the disk is full.
     """
-    # Into memory first: a full disk then shows as the system's own error, not as one of torch's file writer.
-    whole = io.BytesIO()
-    torch.save(state, whole)
     unfinished = path.with_name(path.name + ".unfinished")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with unfinished.open("wb") as file:
-            file.write(whole.getbuffer())
+            file.write(packed)
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)
     except OSError as error:
-        size = whole.getbuffer().nbytes
         raise MeasurementError(
-            f"checkpoint {named(path)} ({size:,} bytes) cannot be written: {error.strerror}"
+            f"checkpoint {named(path)} ({len(packed):,} bytes) cannot be written: {error.strerror}"
         ) from error
 
 

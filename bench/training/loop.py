@@ -4,25 +4,25 @@ Knows no model by name, keeps no best epoch and smooths nothing: every epoch is 
 finite included.
 """
 
-import hashlib
 import math
-import random
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.context import Context
 from bench.data import Dataset
 from bench.errors import MeasurementError
 from bench.recipes import Recipe
-from bench.training import augment, checkpoint, mixing
+from bench.training import augment, batches, checkpoint
+from bench.training.batches import Batch, Source, derive
+from bench.training.causes import first_cause
 from bench.training.dropout import Stream, bulk_dropout
 from bench.training.schedules import learning_rate
 
@@ -31,7 +31,7 @@ EVALUATION_BATCH = 500
 
 @dataclass(frozen=True)
 class EpochResult:
-    """One point of the curve. A loss is None when it was not finite somewhere; a count says how often."""
+    """One point of the curve. A loss is None when it was not finite somewhere; then counts and a cause say more."""
 
     epoch: int  # from 1
     train_loss: float | None  # nats per image, as trained: augmented, dropout on, label smoothing included
@@ -41,32 +41,11 @@ class EpochResult:
     epoch_s: float  # training alone, without evaluation
     train_fps: float
     bad_batches: int = 0  # training batches whose loss was not finite
+    batches: int = 0
+    train_cause: str | None = None  # of the first of them, see `first_cause`
     bad_images: int = 0  # test images whose loss was not finite
-
-
-@dataclass(frozen=True)
-class Source:
-    """One split, on the device where it is used; images that are decoded lazily stay where they are."""
-
-    images: Any  # Tensor uint8 (N, H, W, 3), or a lazy sequence of arrays
-    labels: Tensor  # int64 (N,)
-    device: str
-
-    @classmethod
-    def of(cls, images: Any, labels: np.ndarray, device: str) -> "Source":
-        """A split as a `Dataset` has it; an array goes to the device as a whole."""
-        kept = torch.from_numpy(images).to(device) if isinstance(images, np.ndarray) else images
-        return cls(kept, torch.from_numpy(np.asarray(labels, np.int64)).to(device), device)
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """uint8 (B, H, W, 3) and int64 (B,) on the device."""
-        there = rows.to(self.device)
-        if isinstance(self.images, Tensor):
-            return self.images[there], self.labels[there]
-        return torch.from_numpy(self.images[rows.numpy()]).to(self.device), self.labels[there]
+    images: int = 0
+    test_cause: str | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +54,7 @@ class Setting:
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler  # idle but for float16
     recipe: Recipe
     train: Source
     test: Source
@@ -85,16 +65,14 @@ class Setting:
     context: Context
     layout: torch.memory_format
 
-    @property
-    def batches(self) -> int:
-        """Batches of one epoch."""
-        whole, rest = divmod(len(self.train), self.recipe.batch_size)
-        return whole if self.recipe.drop_last else whole + (rest > 0)
-
     def autocast(self) -> AbstractContextManager[Any]:
-        """Float32 weights, matrix products in bfloat16, where the recipe asks for it."""
-        wanted = self.recipe.precision == "bfloat16"
-        return torch.autocast(self.context.device, dtype=torch.bfloat16, enabled=wanted)
+        """Float32 weights, matrix products in half precision, where the recipe asks for it."""
+        kind = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(self.recipe.precision)
+        return nullcontext() if kind is None else torch.autocast(self.context.device, dtype=kind)
+
+    def prepared(self, epoch: int) -> Iterator[Batch]:
+        """The training batches of an epoch."""
+        return batches.prepared(self.train, self.recipe, self.mean, self.std, seed=self.seed, epoch=epoch)
 
 
 def train(
@@ -126,6 +104,8 @@ def train(
     setting = Setting(
         model=model,
         optimizer=_optimizer(model, recipe),
+        # Gradients below 6e-8 would vanish in float16; a step whose scaled gradients overflow is left out.
+        scaler=torch.amp.GradScaler(context.device, enabled=recipe.precision == "float16"),
         recipe=recipe,
         train=Source.of(dataset.train_images, dataset.train_labels, context.device),
         test=Source.of(dataset.test_images, dataset.test_labels, context.device),
@@ -137,24 +117,35 @@ def train(
         layout=layout,
     )
     curve = _resume(setting, keep) if keep else []
+    packed = _packed(setting, curve)
     if keep and not curve:
-        checkpoint.save(keep, _state(setting, curve))  # a folder that cannot be written to shows now, not in an hour
+        checkpoint.save(keep, packed)  # a folder that cannot be written to shows now, not in an hour
     yield from curve
     for epoch in range(len(curve) + 1, recipe.epochs + 1):
-        curve.append(_epoch(setting, epoch, curve[-1] if curve else None))
+        curve.append(_epoch(setting, epoch, curve[-1] if curve else None, packed))
+        packed = _packed(setting, curve)
         if keep:
-            checkpoint.save(keep, _state(setting, curve))
+            checkpoint.save(keep, packed)
         yield curve[-1]
 
 
-def _state(setting: Setting, curve: list[EpochResult]) -> dict[str, Any]:
+def _packed(setting: Setting, curve: list[EpochResult]) -> bytes:
     """All that the next epoch depends on. There is no generator in it: each epoch seeds its own."""
-    return {
-        "training": _identity(setting),
-        "model": setting.model.state_dict(),
-        "optimizer": setting.optimizer.state_dict(),
-        "curve": [asdict(result) for result in curve],
-    }
+    return checkpoint.pack(
+        {
+            "training": _identity(setting),
+            "model": setting.model.state_dict(),
+            "optimizer": setting.optimizer.state_dict(),
+            "scaler": setting.scaler.state_dict(),
+            "curve": [asdict(result) for result in curve],
+        }
+    )
+
+
+def _put_back(setting: Setting, state: dict[str, Any]) -> None:
+    setting.model.load_state_dict(state["model"])
+    setting.optimizer.load_state_dict(state["optimizer"])
+    setting.scaler.load_state_dict(state["scaler"])
 
 
 def _resume(setting: Setting, keep: Path) -> list[EpochResult]:
@@ -164,15 +155,14 @@ def _resume(setting: Setting, keep: Path) -> list[EpochResult]:
         return []
     if state.get("training") != _identity(setting):
         raise MeasurementError(f"checkpoint {checkpoint.named(keep)} is of another training; delete it to begin again")
-    setting.model.load_state_dict(state["model"])
-    setting.optimizer.load_state_dict(state["optimizer"])
+    _put_back(setting, state)
     return [EpochResult(**result) for result in state["curve"]]
 
 
 def _identity(setting: Setting) -> str:
     """What two trainings must share for one to go on where the other stopped."""
     shapes = [(name, tuple(tensor.shape)) for name, tensor in setting.model.state_dict().items()]
-    return f"{setting.recipe} seed {setting.seed} torch {torch.__version__} {setting.data_sha256} {shapes}"
+    return f"format 2 {setting.recipe} seed {setting.seed} torch {torch.__version__} {setting.data_sha256} {shapes}"
 
 
 def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
@@ -184,80 +174,124 @@ def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     return kind(model.parameters(), betas=recipe.betas, eps=recipe.eps, **shared)
 
 
-def derive(seed: int, *purpose: object) -> int:
-    """A seed of its own for each purpose, 63 bits of SHA-256: neighbouring seeds have nothing in common."""
-    text = "/".join(map(str, (seed, *purpose)))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
-
-
-def _epoch(setting: Setting, epoch: int, last: EpochResult | None) -> EpochResult:
-    clock = setting.context.clock
-    devices = [] if setting.context.device == "cpu" else [torch.cuda.current_device()]
+@contextmanager
+def _randomness(setting: Setting, epoch: int) -> Iterator[None]:
+    """What layers draw in an epoch follows from the seed alone, and the caller's random state stays as it is."""
+    cpu = setting.context.device == "cpu"
     stream = Stream(derive(setting.seed, epoch, "dropout"))
     # A GPU draws its masks fast enough by itself.
-    layers = bulk_dropout(setting.model, stream) if setting.context.device == "cpu" else nullcontext()
-    with torch.random.fork_rng(devices=devices), layers:
+    layers = bulk_dropout(setting.model, stream) if cpu else nullcontext()
+    with torch.random.fork_rng(devices=[] if cpu else [torch.cuda.current_device()]), layers:
         torch.manual_seed(derive(setting.seed, epoch, "layers"))  # what else draws: stochastic depth, GPU dropout
+        yield
+
+
+def _epoch(setting: Setting, epoch: int, last: EpochResult | None, packed: bytes) -> EpochResult:
+    """Train and evaluate; `packed` is the state that the epoch begins with."""
+    clock = setting.context.clock
+    with _randomness(setting, epoch):
         start = clock()
         losses, correct, images = _train_epoch(setting, epoch, last)
         seconds = clock() - start
     test_losses, test_correct = evaluate(setting)
-    finite_batches, finite_images = losses.isfinite(), test_losses.isfinite()
+    bad_batches, bad_images = (found.isfinite().logical_not().nonzero().flatten() for found in (losses, test_losses))
     return EpochResult(
         epoch=epoch,
-        train_loss=float(losses.sum()) / images if finite_batches.all() else None,
+        train_loss=None if len(bad_batches) else float(losses.sum()) / images,
         train_top1_pct=100 * correct / images,
-        test_loss=float(test_losses.mean()) if finite_images.all() else None,
+        test_loss=None if len(bad_images) else float(test_losses.mean()),
         test_top1_pct=100 * int(test_correct.sum()) / len(test_correct),
         epoch_s=seconds,
         train_fps=images / seconds if seconds > 0 else math.inf,
-        bad_batches=int((~finite_batches).sum()),
-        bad_images=int((~finite_images).sum()),
+        bad_batches=len(bad_batches),
+        batches=len(losses),
+        train_cause=_train_cause(setting, epoch, int(bad_batches[0]), packed) if len(bad_batches) else None,
+        bad_images=len(bad_images),
+        images=len(test_losses),
+        test_cause=_test_cause(setting, int(bad_images[0])) if len(bad_images) else None,
     )
 
 
 def _train_epoch(setting: Setting, epoch: int, last: EpochResult | None) -> tuple[Tensor, int, int]:
     """One pass: summed loss of every batch float64 (batches,), images classified correctly, images seen."""
-    recipe, source = setting.recipe, setting.train
+    recipe = setting.recipe
     setting.model.train()
-    generator = Generator().manual_seed(derive(setting.seed, epoch, "images"))
-    order = torch.randperm(len(source), generator=generator)
-    drawn = augment.draw(recipe.augment, len(source), source.images.shape[1:3], generator)
-    mixer = random.Random(derive(setting.seed, epoch, "mixing"))
     note = f"epoch {epoch}/{recipe.epochs}" + (f", test {last.test_top1_pct:.2f} %" if last else "")
+    an_epoch = batches.count(len(setting.train), recipe)
     losses, correct, seen = [], [], 0
-    for batch in range(setting.batches):
-        chosen = slice(batch * recipe.batch_size, (batch + 1) * recipe.batch_size)
-        step = (epoch - 1) * setting.batches + batch
-        for group in setting.optimizer.param_groups:
-            group["lr"] = learning_rate(recipe, step, setting.batches)
-        images, labels = source.batch(order[chosen])
-        images = augment.augment(images, recipe.augment, augment.rows(drawn, chosen), setting.mean, setting.std)
-        loss, hits = _step(setting, images, labels, mixer)
+    for step, batch in enumerate(setting.prepared(epoch), (epoch - 1) * an_epoch):
+        loss, hits = _step(setting, batch, learning_rate(recipe, step, an_epoch))
         # Sums stay on the device: asking for their values here would make a GPU wait after every batch.
-        losses.append(loss * len(labels))
+        losses.append(loss * len(batch.labels))
         correct.append(hits)
-        seen += len(labels)
-        setting.context.progress(step + 1, recipe.epochs * setting.batches, note)
+        seen += len(batch.labels)
+        setting.context.progress(step + 1, recipe.epochs * an_epoch, note)
     return torch.stack(losses).double().cpu(), int(torch.stack(correct).sum()), seen
 
 
-def _step(setting: Setting, images: Tensor, labels: Tensor, mixer: random.Random) -> tuple[Tensor, Tensor]:
+def _step(setting: Setting, batch: Batch, lr: float) -> tuple[Tensor, Tensor]:
     """One update: mean loss of the batch and how many images were right, both detached scalars."""
-    recipe = setting.recipe
-    mixed = mixing.mix(images, labels, mixup=recipe.mixup, cutmix=recipe.cutmix, rng=mixer)
+    for group in setting.optimizer.param_groups:
+        group["lr"] = lr
     with setting.autocast():
-        logits = setting.model(mixed.images.contiguous(memory_format=setting.layout)).float()
-        loss = functional.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
-        if mixed.share < 1:
-            other = functional.cross_entropy(logits, mixed.labels, label_smoothing=recipe.label_smoothing)
-            loss = mixed.share * loss + (1 - mixed.share) * other
+        logits = setting.model(batch.mixed.images.contiguous(memory_format=setting.layout)).float()
+        loss = _loss(setting.recipe, batch, logits)
     setting.optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    if recipe.clip_norm is not None:
-        nn.utils.clip_grad_norm_(setting.model.parameters(), recipe.clip_norm)
-    setting.optimizer.step()
-    return loss.detach(), (logits.detach().argmax(1) == labels).sum()
+    setting.scaler.scale(loss).backward()
+    if setting.recipe.clip_norm is not None:
+        setting.scaler.unscale_(setting.optimizer)
+        nn.utils.clip_grad_norm_(setting.model.parameters(), setting.recipe.clip_norm)
+    setting.scaler.step(setting.optimizer)
+    setting.scaler.update()
+    return loss.detach(), (logits.detach().argmax(1) == batch.labels).sum()
+
+
+def _loss(recipe: Recipe, batch: Batch, logits: Tensor) -> Tensor:
+    """Mean cross-entropy of float32 logits, of both labels where images are mixed."""
+    loss = functional.cross_entropy(logits, batch.labels, label_smoothing=recipe.label_smoothing)
+    if batch.mixed.share < 1:
+        other = functional.cross_entropy(logits, batch.mixed.labels, label_smoothing=recipe.label_smoothing)
+        loss = batch.mixed.share * loss + (1 - batch.mixed.share) * other
+    return loss
+
+
+def _train_cause(setting: Setting, epoch: int, bad: int, packed: bytes) -> str:
+    """Why the loss of training batch `bad` (from 0) was not finite.
+
+    The weights it met are gone, and keeping them for each batch would slow every training down. So the epoch is told
+    again from its beginning up to that batch, which takes its time once, and the state is put back as it was.
+    """
+    recipe, device = setting.recipe, setting.context.device
+    after = _packed(setting, [])
+    _put_back(setting, checkpoint.unpack(packed, device))
+    setting.model.train()
+    an_epoch = batches.count(len(setting.train), recipe)
+    cause = ""
+    with _randomness(setting, epoch):
+        for index, batch in enumerate(setting.prepared(epoch)):
+            if index == bad:
+                cause = _cause(setting, batch.mixed.images, partial(_loss, recipe, batch))
+                break
+            _step(setting, batch, learning_rate(recipe, (epoch - 1) * an_epoch + index, an_epoch))
+    _put_back(setting, checkpoint.unpack(after, device))
+    return cause
+
+
+def _test_cause(setting: Setting, bad: int) -> str:
+    """Why the loss of test image `bad` was not finite, with the weights as they are after the epoch."""
+    first = bad - bad % EVALUATION_BATCH
+    rows = torch.arange(first, min(first + EVALUATION_BATCH, len(setting.test)))
+    images, labels = setting.test.batch(rows)
+    setting.model.eval()
+    images = augment.augment(images, (), (), setting.mean, setting.std)
+    return _cause(setting, images, lambda logits: functional.cross_entropy(logits, labels, reduction="none"))
+
+
+def _cause(setting: Setting, images: Tensor, loss: Callable[[Tensor], Tensor]) -> str:
+    with setting.autocast():
+        return first_cause(
+            setting.model, images.contiguous(memory_format=setting.layout), lambda logits: loss(logits.float())
+        )
 
 
 @torch.inference_mode()

@@ -1,0 +1,80 @@
+"""The batches of an epoch: shuffled, augmented and mixed, as the seed and the number of the epoch decide.
+
+Updates no weights and keeps nothing from one epoch to the next, so that an epoch can be told again.
+"""
+
+import hashlib
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from bench.imagefiles import Windows
+from bench.recipes import Recipe
+from bench.training import augment, mixing
+
+
+@dataclass(frozen=True)
+class Source:
+    """One split, on the device where it is used; images that are decoded lazily stay where they are."""
+
+    images: Any  # Tensor uint8 (N, H, W, 3), or a lazy sequence of arrays such as `ImageFiles`
+    labels: Tensor  # int64 (N,)
+    device: str
+
+    @classmethod
+    def of(cls, images: Any, labels: np.ndarray, device: str) -> "Source":
+        """A split as a `Dataset` has it; an array goes to the device as a whole."""
+        kept = torch.from_numpy(images).to(device) if isinstance(images, np.ndarray) else images
+        return cls(kept, torch.from_numpy(np.asarray(labels, np.int64)).to(device), device)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batch(self, rows: Tensor, windows: Windows | None = None) -> tuple[Tensor, Tensor]:
+        """uint8 (B, H, W, 3) and int64 (B,) on the device. Only image files can be cut by `windows`."""
+        there = rows.to(self.device)
+        if isinstance(self.images, Tensor):
+            return self.images[there], self.labels[there]
+        decoded = self.images[rows.numpy()] if windows is None else self.images.windows(rows.numpy(), windows)
+        return torch.from_numpy(decoded).to(self.device), self.labels[there]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a step sees: images as mixed, their own labels, and the others' that were mixed in."""
+
+    labels: Tensor  # int64 (B,)
+    mixed: mixing.Mixed
+
+
+def count(images: int, recipe: Recipe) -> int:
+    """Batches of one epoch."""
+    whole, rest = divmod(images, recipe.batch_size)
+    return whole if recipe.drop_last else whole + (rest > 0)
+
+
+def prepared(
+    source: Source, recipe: Recipe, mean: Sequence[float], std: Sequence[float], *, seed: int, epoch: int
+) -> Iterator[Batch]:
+    """The batches of an epoch; the same arguments give the same bits."""
+    generator = Generator().manual_seed(derive(seed, epoch, "images"))
+    order = torch.randperm(len(source), generator=generator)
+    drawn = augment.draw(recipe.augment, len(source), source.images.shape[1:3], generator)
+    mixer = random.Random(derive(seed, epoch, "mixing"))
+    for batch in range(count(len(source), recipe)):
+        chosen = slice(batch * recipe.batch_size, (batch + 1) * recipe.batch_size)
+        rows = augment.rows(drawn, chosen)
+        images, labels = source.batch(order[chosen], augment.windows(recipe.augment, rows))
+        images = augment.augment(images, recipe.augment, rows, mean, std)
+        yield Batch(labels, mixing.mix(images, labels, mixup=recipe.mixup, cutmix=recipe.cutmix, rng=mixer))
+
+
+def derive(seed: int, *purpose: object) -> int:
+    """A seed of its own for each purpose, 63 bits of SHA-256: neighbouring seeds have nothing in common."""
+    text = "/".join(map(str, (seed, *purpose)))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
