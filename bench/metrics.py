@@ -102,7 +102,7 @@ _TABLE = (
     Metric(
         "time_ratio",
         "ratio",
-        "lower",
+        "neither",
         1,
         "side_by_side",
         "time of the model over time of another, blocks interleaved in one process",

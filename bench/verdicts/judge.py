@@ -130,16 +130,18 @@ def findings(verdicts: Iterable[Verdict], limit: int = 8) -> list[tuple[str, str
     told.sort(
         key=lambda each: (_TOLD_FIRST.index(each[0].verdict), each[1].indication is None, _KINDS.index(each[1].kind))
     )
-    return [(verdict.claim, _finding(check)) for verdict, check in told[:limit]]
+    return [(verdict.claim, _finding(verdict, check)) for verdict, check in told[:limit]]
 
 
 def _deciding(verdict: Verdict) -> CheckVerdict:
     return next(check for check in verdict.checks if check.verdict == verdict.verdict)
 
 
-def _finding(check: CheckVerdict) -> str:
+def _finding(verdict: Verdict, check: CheckVerdict) -> str:
     hint = f" {sentence(check.indication)}" if check.indication else ""
-    return f"{sentence(check.says)} {sentence(check.verdict)} {check.reason}{hint}"
+    # "So does its training loss" means nothing without the sentence it follows.
+    said = sentence(verdict.says) if check is verdict.checks[0] else f"{sentence(verdict.says)} {sentence(check.says)}"
+    return f"{said} {sentence(check.verdict)} {check.reason}{hint}"
 
 
 @dataclass(frozen=True)
@@ -187,6 +189,7 @@ class _Court:
         if check.published is not None:
             band = Band.around(check.published, bands.rounding(check, check.published), check.unit)
         place = band.place(value, value) if band else "inside"
+        blank = replace(blank, measured=Interval(value, value, value, "recomputed from published numbers", 1))
         end = f", {band.says(place)}" if band else ""
         if place == "inside":
             return replace(blank, verdict="reproduced", reason=f"{line}{end}.", calculation=(line,))
