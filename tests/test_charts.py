@@ -8,7 +8,7 @@ import pytest
 
 from bench import notation
 from bench.charts.accuracy import accuracies
-from bench.charts.forest import place
+from bench.charts.forest import numbers_beside, place
 from bench.charts.frames import fullest, named, published_curves, published_of
 from bench.charts.labels import apart, within
 from bench.stats import Interval
@@ -33,6 +33,13 @@ def rows(material, suite):
 
 
 # How numbers are written
+
+
+def test_numbers_too_long_for_the_sheet_leave_their_unit_to_the_sentence_beside_them():
+    short = check(17_792.0, published=17_500, unit="parameters")
+    long = check(129_138_280.0, published=129_000_000, unit="parameters")
+    assert numbers_beside(short) == "17,792 parameters, claimed 17,500"
+    assert numbers_beside(long) == "129,138,280, claimed 129,000,000"
 
 
 def test_a_value_and_its_interval_share_digits_and_unit():

@@ -91,7 +91,9 @@ def _count_bar(ax: Axes, claim: str, check: CheckVerdict, top: float, largest: f
     if subtract and value < largest:
         less = largest - value
         ax.plot([end, left + span], [top + 11] * 2, color=LINE, lw=1.2, ls=":")
-        text = f"= {largest:,.0f} − {less:,.0f}  ({100 * less / largest:.1f} % fewer)"
+        text = f"= {largest:,.0f} − {less:,.0f}"
+        if largest < 1e6:  # longer numbers leave no room for it
+            text += f"  ({100 * less / largest:.1f} % fewer)"
         ax.text(_NUMBERS, top + 27, text, size=SMALL, color=MUTED)
 
 

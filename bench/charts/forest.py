@@ -30,6 +30,9 @@ HOW_TO_READ = (
 )
 
 
+_LONGEST = 26  # characters of the numbers beside a verdict, without ", claimed "; more would leave the sheet
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a check stands on the axis: the point, its interval, and the band that makes the claim true."""
@@ -166,7 +169,7 @@ def _row(ax: Axes, line: _Line, top: float) -> None:
     word = line.check.verdict
     verdict_mark(ax, _WORD, text_y - 4.5, word)
     ax.text(_WORD + 14, text_y, word, size=FONT, color=MUTED if word == "not measured" else INK, weight="bold")
-    ax.text(_WORD + 14, text_y + _LINE_PX, _numbers(line.check), size=SMALL, color=MUTED)
+    ax.text(_WORD + 14, text_y + _LINE_PX, numbers_beside(line.check), size=SMALL, color=MUTED)
 
 
 def _interval(ax: Axes, line: _Line, at: Place, top: float) -> None:
@@ -208,7 +211,8 @@ def _distance(check: CheckVerdict) -> str:
     return f"{written.signed(off)} {written.unit}".rstrip()
 
 
-def _numbers(check: CheckVerdict) -> str:
+def numbers_beside(check: CheckVerdict) -> str:
+    """`51,625,960, claimed 51,600,000`: what stands beside the verdict, short enough for the sheet."""
     if check.measured is None:
         return "" if check.published is None else f"claimed {' '.join(notation.published(check.published, check.unit))}"
     written = notation.scale(check.unit, check.measured.point)
@@ -216,6 +220,8 @@ def _numbers(check: CheckVerdict) -> str:
     if check.published is None:
         return text
     value, unit = notation.published(check.published, check.unit)
+    if unit == written.unit and len(text) + len(value) > _LONGEST:
+        text = written.text(check.measured.point)  # the claim's own sentence says what is counted
     return f"{text}, claimed {value}" + ("" if unit == written.unit else f" {unit}")
 
 

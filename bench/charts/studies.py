@@ -120,7 +120,7 @@ def scaling(name: str, suite: Suite, rows: pd.DataFrame) -> Figure | Absent:
     shown = [metric for metric in _COSTS if metric in set(table["metric"])]
     figure = canvas(350)
     for number, metric in enumerate(shown):
-        ax = axes(figure, 76 + 326 * number, 56, 120, 230)
+        ax = axes(figure, 88 + 322 * number, 56, 116, 230)
         _cost_panel(ax, table[table["metric"] == metric], colours_of(drawn_models(suite)), metric)
     fits = table.drop_duplicates(["metric", "model"])
     first = fits[fits["metric"] == shown[0]]
