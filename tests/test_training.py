@@ -194,13 +194,34 @@ def test_a_diverged_training_counts_its_batches(dataset):
     assert 0 < curve[0].bad_batches <= 5
 
 
-def test_bfloat16_trains_float32_weights_close_to_float32(dataset):
-    plain, plain_curve = run(dataset, network=model())
-    half, half_curve = run(dataset, {"precision": "bfloat16"}, network=model())
+@pytest.mark.parametrize(("precision", "bits"), [("bfloat16", 8), ("float16", 11)])
+def test_half_precision_trains_float32_weights_close_to_float32(dataset, precision, bits):
+    changes = {"optimizer": "sgd", "lr": 0.1, "clip_norm": 1.0}
+    plain, plain_curve = run(dataset, changes, network=model())
+    half, half_curve = run(dataset, changes | {"precision": precision}, network=model())
     assert half[1].weight.dtype == torch.float32
     assert not torch.equal(weights(plain), weights(half))
-    # bfloat16 keeps 8 bits of a factor: losses agree to a few parts in 2**8.
-    assert half_curve[-1].train_loss == pytest.approx(plain_curve[-1].train_loss, rel=8 / 2**8)
+    # So many bits has a factor: losses agree to a few parts in 2**bits.
+    assert half_curve[-1].train_loss == pytest.approx(plain_curve[-1].train_loss, rel=8 / 2**bits)
+
+
+def test_gradients_too_small_for_float16_are_scaled_and_still_move_the_weights(dataset):
+    # The smallest float16 is 2**-24: without a scale, what comes back through a factor of 2**-20 is mostly zero.
+    class Faint(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.Linear(192, 4)
+
+        def forward(self, images):
+            return self.inner(images.flatten(1)) * 2.0**-20
+
+    torch.manual_seed(1)
+    network = Faint()
+    before = network.inner.weight.detach().clone()
+    run(dataset, {"precision": "float16", "optimizer": "sgd", "lr": 2.0**20, "epochs": 1}, network=network)
+    moved = (network.inner.weight != before).float().mean()
+    assert moved > 0.99
+    assert network.inner.weight.isfinite().all()
 
 
 def test_a_model_learns_what_can_be_learned(dataset):
