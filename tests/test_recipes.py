@@ -70,6 +70,12 @@ def test_erasing_comes_last_because_it_acts_on_the_normalised_image():
     assert "must be the last entry" in told
 
 
+def test_a_resized_crop_comes_first_because_it_cuts_the_file():
+    (told,) = problems(augment=[{"name": "flip"}, {"name": "resized_crop"}])
+    assert "must be the first entry" in told
+    assert Recipe.from_mapping(LEAST | {"augment": [{"name": "resized_crop"}]}).augment[0]["ratio"] == (3 / 4, 4 / 3)
+
+
 def test_every_named_schedule_and_augmentation_can_be_written_with_its_required_keys():
     needed = {"points": [[0, 0], [1, 3e-3]], "degrees": 15}
     for table, key in ((SCHEDULES, "schedule"), (AUGMENTATIONS, "augment")):
