@@ -100,7 +100,12 @@ def test_windows_are_distributed_as_torchvisions(width, height):
     torch.manual_seed(1)
     boxes = [transforms.RandomResizedCrop.get_params(image, CROP["scale"], CROP["ratio"]) for _ in range(count)]
     theirs = np.array([(left, top, left + wide, top + tall) for top, left, tall, wide in boxes])
-    for mine, other in zip(ours.T, theirs.T, strict=True):
+
+    def described(boxes):
+        left, top, right, bottom = boxes.T
+        return left, top, (right - left) * (bottom - top), (right - left) / (bottom - top)
+
+    for mine, other in zip(described(ours), described(theirs), strict=True):
         steps = np.unique(np.concatenate((mine, other)))
         gap = max(abs(np.mean(mine <= step) - np.mean(other <= step)) for step in steps)
         # Kolmogorov and Smirnov: two samples of one distribution differ by more once in 2 exp(-2 * 2.2**2) = 8,000.
