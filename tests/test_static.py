@@ -2,9 +2,9 @@
 
 import subprocess
 import sys
-from pathlib import Path
 from collections.abc import Callable
 from math import prod
+from pathlib import Path
 
 import pytest
 import torch
