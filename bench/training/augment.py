@@ -50,9 +50,10 @@ def augment(
         if part.name == "resized_crop":
             continue  # done when the images were decoded
         if part.name == "erasing":
-            erased = one["boxes"].to(images.device)
+            erased = one["boxes"].to(images.device, non_blocking=True)
         else:
-            values = _APPLY[part.name](values, {name: value.to(images.device) for name, value in one.items()}, part)
+            there = {name: value.to(images.device, non_blocking=True) for name, value in one.items()}
+            values = _APPLY[part.name](values, there, part)
     values = normalized(values, mean, std)
     return values if erased is None else pixels.erase(values, erased)
 
@@ -64,7 +65,11 @@ def planes(images: Tensor) -> Tensor:
 
 def normalized(values: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """0..255 -> (x / 255 - mean) / std, in the order in which torchvision rounds."""
-    centre, spread = (values.new_tensor(list(three)).view(1, 3, 1, 1) for three in (mean, std))
+    # A copy that blocks would make the host wait for all that the GPU has still to do.
+    centre, spread = (
+        torch.tensor(three, dtype=values.dtype).to(values.device, non_blocking=True).view(1, 3, 1, 1)
+        for three in (mean, std)
+    )
     return (values / 255).sub_(centre).div_(spread)
 
 

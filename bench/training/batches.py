@@ -37,11 +37,11 @@ class Source:
 
     def batch(self, rows: Tensor, windows: Windows | None = None) -> tuple[Tensor, Tensor]:
         """uint8 (B, H, W, 3) and int64 (B,) on the device. Only image files can be cut by `windows`."""
-        there = rows.to(self.device)
+        there = rows.to(self.device, non_blocking=True)  # or the host would wait for the step before
         if isinstance(self.images, Tensor):
             return self.images[there], self.labels[there]
         decoded = self.images[rows.numpy()] if windows is None else self.images.windows(rows.numpy(), windows)
-        return torch.from_numpy(decoded).to(self.device), self.labels[there]
+        return torch.from_numpy(decoded).to(self.device, non_blocking=True), self.labels[there]
 
 
 @dataclass(frozen=True)
