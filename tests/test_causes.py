@@ -34,14 +34,14 @@ def small_mixer():
     return conv_mixer(num_classes=4, image_size=8, width=8, depth=2, patch_size=2, kernel_size=3)
 
 
-def blows_up_in_training():
+def overflows_in_training():
     """The weights of the first layer do not fit into float16."""
     network = small_mixer()
     nn.init.constant_(network.patch_embedding.conv.weight, 2 * LARGEST)
     return network
 
 
-def blows_up_in_evaluation():
+def overflows_in_evaluation():
     """One BatchNorm's running variance stays 0: in evaluation it multiplies by 1 / sqrt(1e-5) = 316 and 1,000 more."""
     network = small_mixer()
     norm = network.blocks[1].depthwise.norm
@@ -51,7 +51,7 @@ def blows_up_in_evaluation():
     return network
 
 
-for _factory in (blows_up_in_training, blows_up_in_evaluation):
+for _factory in (overflows_in_training, overflows_in_evaluation):
     models.register(_factory.__name__)(lambda *, num_classes, image_size, make=_factory: make())
 
 
@@ -68,7 +68,7 @@ def cause(network, images, labels):
 
 
 def test_weights_that_do_not_fit_into_float16_are_named_in_training():
-    for point in curve(blows_up_in_training(), precision="float16"):
+    for point in curve(overflows_in_training(), precision="float16"):
         assert (point.bad_batches, point.batches) == (math.ceil(72 / 16), 5)
         assert point.train_cause.startswith("patch_embedding.conv (float16 ")
         assert f"largest weight {2 * LARGEST:.2g}" in point.train_cause
@@ -77,7 +77,7 @@ def test_weights_that_do_not_fit_into_float16_are_named_in_training():
 
 
 def test_an_overflow_in_evaluation_alone_leaves_the_training_loss():
-    for point in curve(blows_up_in_evaluation(), precision="float16"):
+    for point in curve(overflows_in_evaluation(), precision="float16"):
         assert point.train_loss is not None
         assert (point.test_loss, point.train_cause) == (None, None)
         assert 0 < point.bad_images <= point.images == 40
@@ -86,7 +86,7 @@ def test_an_overflow_in_evaluation_alone_leaves_the_training_loss():
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_the_same_network_is_finite_where_the_exponent_is_wider(precision):
-    for point in curve(blows_up_in_evaluation(), precision=precision):
+    for point in curve(overflows_in_evaluation(), precision=precision):
         assert None not in (point.train_loss, point.test_loss)
         assert (point.train_cause, point.test_cause, point.bad_images) == (None, None, 0)
 
@@ -244,7 +244,7 @@ def measured(suite):
 
 
 def test_rows_carry_epoch_and_cause_and_the_verdict_refuses_the_mean_and_keeps_the_accuracy():
-    made = suite("blows_up_in_evaluation")
+    made = suite("overflows_in_evaluation")
     rows = measured(made)
     losses = [row for row in rows if row.metric == "test_loss"]
     assert [(row.epoch, row.value, row.status) for row in losses] == [(1, None, "failed"), (2, None, "failed")]

@@ -65,6 +65,11 @@ class Setting:
     context: Context
     layout: torch.memory_format
 
+    @property
+    def batches(self) -> int:
+        """Batches of one epoch."""
+        return batches.count(len(self.train), self.recipe)
+
     def autocast(self) -> AbstractContextManager[Any]:
         """Float32 weights, matrix products in half precision, where the recipe asks for it."""
         kind = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(self.recipe.precision)
@@ -217,15 +222,14 @@ def _train_epoch(setting: Setting, epoch: int, last: EpochResult | None) -> tupl
     recipe = setting.recipe
     setting.model.train()
     note = f"epoch {epoch}/{recipe.epochs}" + (f", test {last.test_top1_pct:.2f} %" if last else "")
-    an_epoch = batches.count(len(setting.train), recipe)
     losses, correct, seen = [], [], 0
-    for step, batch in enumerate(setting.prepared(epoch), (epoch - 1) * an_epoch):
-        loss, hits = _step(setting, batch, learning_rate(recipe, step, an_epoch))
+    for step, batch in enumerate(setting.prepared(epoch), (epoch - 1) * setting.batches):
+        loss, hits = _step(setting, batch, learning_rate(recipe, step, setting.batches))
         # Sums stay on the device: asking for their values here would make a GPU wait after every batch.
         losses.append(loss * len(batch.labels))
         correct.append(hits)
         seen += len(batch.labels)
-        setting.context.progress(step + 1, recipe.epochs * an_epoch, note)
+        setting.context.progress(step + 1, recipe.epochs * setting.batches, note)
     return torch.stack(losses).double().cpu(), int(torch.stack(correct).sum()), seen
 
 
@@ -261,18 +265,18 @@ def _train_cause(setting: Setting, epoch: int, bad: int, packed: bytes) -> str:
     The weights it met are gone, and keeping them for each batch would slow every training down. So the epoch is told
     again from its beginning up to that batch, which takes its time once, and the state is put back as it was.
     """
-    recipe, device = setting.recipe, setting.context.device
+    device = setting.context.device
     after = _packed(setting, [])
     _put_back(setting, checkpoint.unpack(packed, device))
     setting.model.train()
-    an_epoch = batches.count(len(setting.train), recipe)
     cause = ""
     with _randomness(setting, epoch):
         for index, batch in enumerate(setting.prepared(epoch)):
             if index == bad:
-                cause = _cause(setting, batch.mixed.images, partial(_loss, recipe, batch))
+                cause = _cause(setting, batch.mixed.images, partial(_loss, setting.recipe, batch))
                 break
-            _step(setting, batch, learning_rate(recipe, (epoch - 1) * an_epoch + index, an_epoch))
+            step = (epoch - 1) * setting.batches + index
+            _step(setting, batch, learning_rate(setting.recipe, step, setting.batches))
     _put_back(setting, checkpoint.unpack(after, device))
     return cause
 
