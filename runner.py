@@ -280,12 +280,12 @@ def stored(cases: list[Any], context: Any, environment: Any, store: Any) -> bool
     """Measure the cases one by one and append the rows of each as soon as it ends."""
     from dataclasses import replace
 
-    from bench import console
+    from bench import progress
     from bench.execute import execute
 
     store.append_environment(environment)
     complete = True
-    with console.following(cases, context.threads) as follower:
+    with progress.following(cases, context.threads) as follower:
         for outcome in execute(follower.announcing(cases), replace(context, progress=follower.step), environment):
             store.append(outcome.rows)
             context.forget(outcome.case.id)

@@ -1,25 +1,22 @@
-"""What a person sees in a terminal: the plan, the progress, tables. Measures and judges nothing.
+"""What a person sees in a terminal: the plan and tables. Measures and judges nothing.
 
 Everything here goes to standard error, but for the tables somebody asked for.
 """
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from bench.execute import Outcome
 from bench.forecast import seconds, total, usd
 from bench.plan import Case
 
 # rich reads NO_COLOR and FORCE_COLOR itself, and drops colours and boxes of bars when the stream is no terminal.
-say = Console(stderr=True, highlight=False)
+say = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 10_000)
 # A pipe has no width: nothing that a program reads is cut.
 answer = Console(highlight=False, width=None if sys.stdout.isatty() else 10_000)
 
@@ -51,64 +48,6 @@ def show_plan(cases: Sequence[Case], skipped: Mapping[str, str], device_name: st
     say.print(
         Text(f"{len(todo)} of {len(cases)} cases to measure on {device_name}: about {duration(length)}{more}{money}")
     )
-
-
-@contextmanager
-def following(cases: Sequence[Case], cores: int) -> Iterator["Follower"]:
-    """Progress of the run, the case and its steps: bars on a terminal, plain lines elsewhere."""
-    expected = {case.id: seconds(case, cores) or 60.0 for case in cases}
-    if not say.is_terminal:
-        yield Follower(None, expected)
-        return
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=30),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=say, transient=True) as progress:
-        yield Follower(progress, expected)
-
-
-class Follower:
-    """Told of each step and each finished case; shows how far the run is."""
-
-    def __init__(self, progress: Progress | None, expected: Mapping[str, float]):
-        self._progress = progress
-        self._expected = expected
-        self._finished = 0
-        self._last_note = ""
-        self._run = (
-            progress.add_task("run (expected seconds)", total=round(sum(expected.values()))) if progress else None
-        )
-        self._case = progress.add_task("case", total=None) if progress else None
-
-    def announcing(self, cases: Iterable[Case]) -> Iterator[Case]:
-        """The same cases; each is shown as begun at the moment it is asked for."""
-        for case in cases:
-            if self._progress is not None and self._case is not None:
-                self._progress.reset(self._case, description=case.name, total=None)
-            yield case
-
-    def step(self, done: int, total_steps: int, note: str) -> None:
-        """The case in hand is `done` steps of `total_steps` on; `note` says where."""
-        if self._progress is not None and self._case is not None:
-            self._progress.update(self._case, completed=done, total=total_steps, description=note or None)
-        elif note and note != self._last_note and "," in note:
-            # Without a terminal one line per finished epoch is enough.
-            say.print(Text(f"    {note}"))
-        self._last_note = note
-
-    def end(self, outcome: Outcome) -> None:
-        """A case is finished and its rows are stored."""
-        self._finished += 1
-        problem = outcome.problem
-        became = f"ok, {len(outcome.rows)} rows" if problem is None else f"{problem.status}: {problem.reason}"
-        count = f"{self._finished:>3}/{len(self._expected)}"
-        say.print(Text(f"{count} {outcome.case.name}  {became}, {duration(outcome.duration_s)}"))
-        if self._progress is not None and self._run is not None:
-            self._progress.advance(self._run, self._expected[outcome.case.id])
 
 
 def table(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:

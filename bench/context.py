@@ -19,7 +19,7 @@ class Context:
     """The outside world of one run.
 
     `clock` counts seconds and never goes backwards. `progress(done, total, note)` is called with steps of the current
-    case; `note` is one short phrase such as `epoch 3/30, test 61.20 %`.
+    case; `note` is one short phrase such as `epoch 3/30, test 61.20 % after epoch 2`.
     """
 
     device: str = "cpu"

@@ -22,7 +22,7 @@ FLOORS = {
     "store": 8,
     "verdicts": 9, "regression": 9, "listing": 9,
     "charts": 10,
-    "report": 11, "console": 11,
+    "report": 11, "console": 11, "progress": 12,
 }  # fmt: skip
 WORKSHOP = {
     "vision_import", "environment", "imagefiles", "data", "sample", "models", "building", "training", "measures",

@@ -146,7 +146,8 @@ def test_progress_tells_the_epoch_and_the_last_test_accuracy(dataset):
     notes = []
     _, curve = run(dataset, context=Context(progress=lambda done, total, note: notes.append(note)))
     assert notes[0] == "epoch 1/2"
-    assert notes[-1] == f"epoch 2/2, test {curve[0].test_top1_pct:.2f} %"
+    assert notes[-2] == f"epoch 2/2, test {curve[0].test_top1_pct:.2f} % after epoch 1"
+    assert notes[-1] == f"epoch 2/2, test {curve[1].test_top1_pct:.2f} % after epoch 2"
 
 
 def test_the_test_loss_is_the_mean_over_images_also_when_batches_differ(dataset):
