@@ -139,6 +139,7 @@ def test_the_batch_is_met_again_with_the_weights_and_masks_of_its_own_step(monke
         images, before, finite = met[(epoch - 1) * 5 + bad]
         assert not finite
         assert bad > 0
+
         def look(model, batch, loss):
             assert torch.equal(batch, images)
             assert all(torch.equal(*pair) for pair in zip(before, model.parameters(), strict=True))
