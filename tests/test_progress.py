@@ -25,8 +25,13 @@ def written(monkeypatch):
 def test_without_a_terminal_each_epoch_and_each_case_is_one_line(written):
     follower = progress.Follower(EXPECTED)
     assert list(follower.announcing([FIRST, SECOND])) == [FIRST, SECOND]
-    for done, note in [(1, "epoch 1/2"), (2, "epoch 1/2"), (2, "epoch 1/2, test 50.00 % after epoch 1"),
-                       (3, "epoch 2/2, test 50.00 % after epoch 1"), (4, "epoch 2/2, test 61.25 % after epoch 2")]:  # fmt: skip
+    told = [
+        (1, "epoch 1/2"),
+        (2, "epoch 1/2, test 50.00 % after epoch 1"),
+        (3, "epoch 2/2, test 50.00 % after epoch 1"),
+        (4, "epoch 2/2, test 61.25 % after epoch 2"),
+    ]
+    for done, note in told:
         follower.step(done, 4, note)
     follower.end(Outcome(FIRST, [], 95.0))
     lines = [line.strip() for line in written.getvalue().splitlines()]
