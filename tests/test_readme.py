@@ -52,3 +52,11 @@ def test_every_link_into_the_project_leads_somewhere():
 def test_the_two_commands_are_there_and_nothing_else_pretends_to_be_them():
     assert README.count("pip install -c constraints.txt . && bench run suites/cifar_mixers.toml") == 1
     assert README.count("pip install tox && tox") == 1
+
+
+def test_the_committed_report_is_drawn_from_the_committed_rows(tmp_path):
+    suite, store = "suites/cifar_mixers.toml", "results/reference"
+    bench("report", suite, "--store", store, "--format", "html", "-o", str(tmp_path / "again.html"), cwd=ROOT)
+    committed = (ROOT / "reports/reference/cifar_mixers.html").read_text(encoding="utf-8")
+    digest = re.search(r'digest">([0-9a-f]{64})<', committed)[1]
+    assert digest in (tmp_path / "again.html").read_text(encoding="utf-8")
