@@ -79,8 +79,9 @@ def run(suites: tuple[Path, ...], strict: bool, **options: Any) -> None:
     complete = measured(loaded, **options)
     if options["dry_run"]:
         return
-    verdicts = judged(loaded, options["store"])
-    summarise(loaded, verdicts, options["store"])
+    rows, environments = rows_of(options["store"])
+    verdicts = judged(loaded, rows)
+    summarise(loaded, verdicts, rows, environments)
     raise SystemExit(exit_code(verdicts, strict) if complete else 3)
 
 
@@ -103,8 +104,9 @@ def report(suites: tuple[Path, ...], form: str, output: Path | None, store: str,
     from bench import report as drawing
 
     loaded = load(suites or known_suites(measured_in=store))
-    verdicts = judged(loaded, store)
-    path = drawing.write(loaded, verdicts, *rows_of(store), form=form, output=output)
+    rows, environments = rows_of(store)
+    verdicts = judged(loaded, rows)
+    path = drawing.write(loaded, verdicts, rows, environments, form=form, output=output)
     if path is not None:
         click.echo(f"report: {path}", err=True)
     raise SystemExit(exit_code(verdicts, strict=True) if strict else 0)
@@ -302,19 +304,18 @@ def rows_of(store: str) -> tuple[Any, Any]:
     return opened.load(), opened.environments()
 
 
-def judged(loaded: list[Any], store: str) -> list[Any]:
+def judged(loaded: list[Any], rows: Any) -> list[Any]:
     """The verdicts on all claims of the suites."""
     from bench.verdicts import judge
 
-    rows, _ = rows_of(store)
     return [verdict for each in loaded for verdict in judge(each.suite, each.sha256, rows, suite_path=str(each.path))]
 
 
-def summarise(loaded: list[Any], verdicts: list[Any], store: str) -> None:
+def summarise(loaded: list[Any], verdicts: list[Any], rows: Any, environments: Any) -> None:
     """The tiles and findings, on standard output."""
     from bench.report import build, terminal_summary
 
-    click.echo(terminal_summary(build(loaded, verdicts, *rows_of(store))))
+    click.echo(terminal_summary(build(loaded, verdicts, rows, environments)))
 
 
 def exit_code(verdicts: list[Any], strict: bool) -> int:
