@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 import click
 
 import bench as package
-from bench.errors import BenchError, NothingJudged, NothingSelected
+from bench import steps
+from bench.errors import BenchError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 DEFAULT_STORE = "results/store"
@@ -75,14 +76,14 @@ def run(suites: tuple[Path, ...], strict: bool, **options: Any) -> None:
     from bench.machine import let_threads_sleep
 
     let_threads_sleep()
-    loaded = load(suites)
-    complete = measured(loaded, **options)
+    loaded = steps.load(suites)
+    complete = steps.measured(loaded, **options)
     if options["dry_run"]:
         return
-    rows, environments = rows_of(options["store"])
-    verdicts = judged(loaded, rows)
-    summarise(loaded, verdicts, rows, environments)
-    raise SystemExit(exit_code(verdicts, strict) if complete else 3)
+    rows, environments = steps.rows_of(options["store"])
+    verdicts = steps.judged(loaded, rows)
+    steps.summarise(loaded, verdicts, rows, environments)
+    raise SystemExit(steps.exit_code(verdicts, strict) if complete else 3)
 
 
 @bench.command()
@@ -103,13 +104,13 @@ def report(suites: tuple[Path, ...], form: str, output: Path | None, store: str,
     """Draw the report from the store: published, measured, interval and verdict side by side."""
     from bench import report as drawing
 
-    loaded = load(suites or known_suites(measured_in=store))
-    rows, environments = rows_of(store)
-    verdicts = judged(loaded, rows)
+    loaded = steps.load(suites or steps.known_suites(measured_in=store))
+    rows, environments = steps.rows_of(store)
+    verdicts = steps.judged(loaded, rows)
     path = drawing.write(loaded, verdicts, rows, environments, form=form, output=output)
     if path is not None:
         click.echo(f"report: {path}", err=True)
-    raise SystemExit(exit_code(verdicts, strict=True) if strict else 0)
+    raise SystemExit(steps.exit_code(verdicts, strict=True) if strict else 0)
 
 
 @bench.command()
@@ -126,7 +127,7 @@ def validate(suites: tuple[Path, ...], as_json: bool) -> None:
             "claims": len(each.suite.claims),
             "models": len(each.suite.models),
         }
-        for each in load(suites)
+        for each in steps.load(suites)
     ]
     table(rows, as_json)
 
@@ -155,7 +156,7 @@ def list_(what: str, suites: tuple[Path, ...], store: str, as_json: bool) -> Non
 
         console.table(Store(store).runs().to_dict("records"), as_json)
         return
-    loaded = load(suites or known_suites()) if what in ("suites", "claims") else []
+    loaded = steps.load(suites or steps.known_suites()) if what in ("suites", "claims") else []
     console.table(listing.ROWS[what](loaded), as_json)
 
 
@@ -217,115 +218,6 @@ def doctor(data: Path | None, as_json: bool) -> None:
     from bench.environment import findings
 
     table([asdict(finding) for finding in findings(data)], as_json)
-
-
-# What several commands share
-
-
-def load(paths: tuple[Path, ...] | list[Path]) -> list[Any]:
-    """The suites of these files, or every problem in them."""
-    from bench.suitefile import load_all
-
-    return load_all(list(paths))
-
-
-def known_suites(measured_in: str | None = None) -> list[Path]:
-    """The suite files in `suites/`; with a store, only those that have rows there (all, when none has)."""
-    found = sorted(Path("suites").glob("*.toml"))
-    if not found:
-        raise NothingSelected("no suite named, and none in the folder 'suites' here")
-    if measured_in is None:
-        return found
-    from bench.store import Store
-
-    measured = Store(measured_in).suites()
-    return [each.path for each in load(found) if each.suite.id in measured] or found
-
-
-def measured(loaded: list[Any], *, store: str, dry_run: bool, force: bool, **options: Any) -> bool:
-    """Plan, measure and store; whether every case got its values (absent data is no failure)."""
-    from bench import console
-    from bench.store import Store
-
-    opened = Store(store)
-    context, environment = conditions(options["device"], options["threads"], options["data"], opened.scratch_dir)
-    cases = planned(loaded, context.device, options["profile"], options["seeds"], options["only"])
-    here = (environment.device_name, environment.threads)
-    done = {} if force else opened.finished(cases, *here, environment.torch)
-    console.show_plan(cases, done, *here)
-    todo = [case for case in cases if case.id not in done]
-    return dry_run or not todo or stored(todo, context, environment, opened)
-
-
-def conditions(device: str, threads: int | None, data: Path | None, scratch: Path | None) -> tuple[Any, Any]:
-    """Fix what can be fixed before anything is measured: what measures are given, and the record of it."""
-    from bench.context import Context
-    from bench.environment import choose_device, fix_conditions, record
-    from bench.execute import new_run
-    from bench.machine import cores
-
-    context = Context(choose_device(device), threads or cores(), data, scratch)
-    fix_conditions(context.device, context.threads)
-    run_id, started_at = new_run()
-    return context, record(run_id, started_at, context, " ".join(["bench", *sys.argv[1:]]))
-
-
-def planned(loaded: list[Any], device: str, profile: str | None, seeds: int | None, only: tuple[str, ...]) -> list[Any]:
-    """The selected cases of all suites, a question that several ask only once."""
-    from bench.plan import plan, select
-
-    cases = [case for each in loaded for case in plan(each.suite, each.sha256, profile, device, seeds)]
-    return select(list({case.id: case for case in reversed(cases)}.values())[::-1], only)
-
-
-def stored(cases: list[Any], context: Any, environment: Any, store: Any) -> bool:
-    """Measure the cases one by one and append the rows of each as soon as it ends."""
-    from dataclasses import replace
-
-    from bench import progress
-    from bench.execute import execute
-
-    store.append_environment(environment)
-    complete = True
-    with progress.following(cases, context.threads) as follower:
-        for outcome in execute(follower.announcing(cases), replace(context, progress=follower.step), environment):
-            store.append(outcome.rows)
-            context.forget(outcome.case.id)
-            follower.end(outcome)
-            complete = complete and not outcome.failed
-    return complete
-
-
-def rows_of(store: str) -> tuple[Any, Any]:
-    """Every row and every environment of the store."""
-    from bench.store import Store
-
-    opened = Store(store)
-    return opened.load(), opened.environments()
-
-
-def judged(loaded: list[Any], rows: Any) -> list[Any]:
-    """The verdicts on all claims of the suites."""
-    from bench.verdicts import judge
-
-    return [verdict for each in loaded for verdict in judge(each.suite, each.sha256, rows, suite_path=str(each.path))]
-
-
-def summarise(loaded: list[Any], verdicts: list[Any], rows: Any, environments: Any) -> None:
-    """The tiles and findings, on standard output."""
-    from bench.report import build, terminal_summary
-
-    click.echo(terminal_summary(build(loaded, verdicts, rows, environments)))
-
-
-def exit_code(verdicts: list[Any], strict: bool) -> int:
-    """0 when all judged claims hold, 1 when one is contradicted, 4 under --strict when none was judged."""
-    from bench import verdicts as judging
-
-    code = judging.exit_code(verdicts)
-    if strict and not judging.judged_any(verdicts):
-        raise NothingJudged("no claim could be judged: no comparable rows. `bench report` says why for each")
-    return code
 
 
 if __name__ == "__main__":

@@ -197,15 +197,41 @@ class Claim(Check):
         return [self, *self.also]
 
 
+class Guard(Table):
+    """One configuration that `bench check` guards: a model's counts exactly and, unless told not to, its speed."""
+
+    model: str
+    why: Text
+    batch_size: Annotated[int, Field(ge=1)] = 64
+    threads: Annotated[int, Field(ge=1)] = 1
+    precision: Precision = "float32"
+    layout: Layout = "contiguous"
+    throughput: bool = True
+
+
+class Rule(Table):
+    """When a change of speed counts: how many rounds are looked at, how small a change is tolerated, how sure to be.
+
+    A round is a fresh pair of processes, one per side; its value is the log of candidate time / baseline time.
+    """
+
+    why: Text
+    tolerated_pct: Annotated[float, Field(ge=0, lt=100)] = 1.0
+    min_effect_pct: Annotated[float, Field(gt=0, lt=100)] = 2.5
+    looks: Annotated[list[Annotated[int, Field(ge=6, le=50)]], Field(min_length=3, max_length=3)] = [6, 10, 20]
+    confirm: Annotated[int, Field(ge=6, le=50)] = 10
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.01
+
+
 class Suite(Table):
-    """One question, the claims that answer it, and how to measure them."""
+    """One question, the claims that answer it and how to measure them, or the configurations that a check guards."""
 
     schema_version: Literal[1] = Field(alias="schema")
     id: Key
     question: Text
     summary: Text
     plugins: list[str] = []
-    sources: Annotated[dict[Key, Source], Field(min_length=1)]
+    sources: dict[Key, Source] = {}
     models: dict[Key, Model] = {}
     datasets: dict[Key, Dataset] = {}
     recipes: dict[Key, Recipe] = {}
@@ -214,7 +240,9 @@ class Suite(Table):
     quantities: dict[Key, Quantity] = {}
     curves: dict[Key, Curve] = {}
     costs: dict[Key, Cost] = {}
-    claims: Annotated[dict[Key, Claim], Field(min_length=1)]
+    claims: dict[Key, Claim] = {}
+    rule: Rule | None = None
+    guards: dict[Key, Guard] = {}
 
     @property
     def default_profile(self) -> str:

@@ -12,23 +12,24 @@ PACKAGE = Path(__file__).parent.parent / "bench"
 # Room -> floor. A new file gets its floor here before it gets code.
 FLOORS = {
     "__init__": 0, "errors": 0, "stats": 0, "machine": 0,
-    "metrics": 1, "registry": 1, "expressions": 1, "vision_import": 1, "context": 1,
+    "metrics": 1, "registry": 1, "expressions": 1, "vision_import": 1, "context": 1, "outcomes": 1,
     "records": 2, "recipes": 2, "spec": 2, "counts": 2, "cost": 2, "notation": 2,
-    "plan": 3, "sample": 3,
-    "suitefile": 4, "forecast": 4, "environment": 4, "imagefiles": 4, "data": 4, "models": 4,
+    "plan": 3, "sample": 3, "regression": 3,
+    "suitefile": 4, "baseline": 4, "forecast": 4, "environment": 4, "imagefiles": 4, "data": 4, "models": 4,
     "building": 5, "training": 5,
     "measures": 6,
-    "execute": 7,
+    "execute": 7, "gate": 7,
     "store": 8,
-    "verdicts": 9, "regression": 9, "listing": 9,
+    "verdicts": 9, "comparison": 9, "listing": 9,
     "charts": 10,
-    "report": 11, "console": 11, "progress": 12,
+    "ci": 10,
+    "report": 11, "console": 11, "progress": 12, "steps": 13,
 }  # fmt: skip
 WORKSHOP = {
     "vision_import", "environment", "imagefiles", "data", "sample", "models", "building", "training", "measures",
-    "execute",
+    "execute", "gate",
 }  # fmt: skip
-OFFICE = {"store", "verdicts", "regression", "charts", "report"}
+OFFICE = {"store", "verdicts", "comparison", "charts", "report"}
 HEAVY = {"torch", "torchvision", "fvcore", "timm", "pandas", "pyarrow", "deltalake", "seaborn", "matplotlib", "jinja2"}
 WORKSHOP_TOOLS = {"torch", "torchvision", "fvcore", "timm"}
 OFFICE_TOOLS = {"pandas", "deltalake", "seaborn", "matplotlib", "jinja2"}
