@@ -50,12 +50,16 @@ def augment(
         if part.name == "resized_crop":
             continue  # done when the images were decoded
         if part.name == "erasing":
-            erased = one["boxes"].to(images.device, non_blocking=True)
+            erased = _moved(one["boxes"], images)
         else:
-            there = {name: value.to(images.device, non_blocking=True) for name, value in one.items()}
-            values = _APPLY[part.name](values, there, part)
+            values = _APPLY[part.name](values, one, part)
     values = normalized(values, mean, std)
     return values if erased is None else pixels.erase(values, erased)
+
+
+def _moved(drawn: Tensor, images: Tensor) -> Tensor:
+    """A draw on the device of the images. A copy that blocks would make the host wait for all queued work."""
+    return drawn.to(images.device, non_blocking=True)
 
 
 def planes(images: Tensor) -> Tensor:
@@ -65,11 +69,7 @@ def planes(images: Tensor) -> Tensor:
 
 def normalized(values: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """0..255 -> (x / 255 - mean) / std, in the order in which torchvision rounds."""
-    # A copy that blocks would make the host wait for all that the GPU has still to do.
-    centre, spread = (
-        torch.tensor(three, dtype=values.dtype).to(values.device, non_blocking=True).view(1, 3, 1, 1)
-        for three in (mean, std)
-    )
+    centre, spread = (_moved(torch.tensor(three, dtype=values.dtype), values).view(1, 3, 1, 1) for three in (mean, std))
     return (values / 255).sub_(centre).div_(spread)
 
 
@@ -147,10 +147,16 @@ def _jitter(values: Tensor, drawn: Drawn, part: Part) -> Tensor:
     names = ("brightness", "contrast", "saturation", "hue")
     for turn in range(len(names)):
         for index, name in enumerate(names):
-            chosen = (drawn["order"][:, turn] == index).nonzero().squeeze(1)
+            chosen = _those(drawn["order"][:, turn], index)
             if part[name] > 0 and len(chosen):
-                values[chosen] = getattr(pixels, name)(values[chosen], drawn[name][chosen])
+                there = _moved(chosen, values)
+                values[there] = getattr(pixels, name)(values[there], _moved(drawn[name][chosen], values))
     return values
+
+
+def _those(drawn: Tensor, index: int) -> Tensor:
+    """Which images drew `index`: found on the CPU, because the host would have to wait for a GPU to tell how many."""
+    return (drawn == index).nonzero().squeeze(1)
 
 
 def _rand_augment(values: Tensor, drawn: Drawn, part: Part) -> Tensor:
@@ -158,9 +164,10 @@ def _rand_augment(values: Tensor, drawn: Drawn, part: Part) -> Tensor:
     size = part["m"] / 30
     for turn in range(part["n"]):
         for index, operation in enumerate(RAND_OPERATIONS):
-            chosen = (drawn["operation"][:, turn] == index).nonzero().squeeze(1)
+            chosen = _those(drawn["operation"][:, turn], index)
             if len(chosen):
-                values[chosen] = operation(values[chosen], drawn["sign"][chosen, turn] * size, size)
+                there = _moved(chosen, values)
+                values[there] = operation(values[there], _moved(drawn["sign"][chosen, turn] * size, values), size)
     return values
 
 
@@ -208,9 +215,11 @@ _DRAW: dict[str, Callable[[Part, int, Size, Generator], Drawn]] = {
 }
 
 _APPLY: dict[str, Callable[[Tensor, Drawn, Part], Tensor]] = {
-    "flip": lambda values, drawn, part: pixels.flip(values, drawn["chosen"]),
-    "crop": lambda values, drawn, part: pixels.shifted(values, drawn["down"], drawn["right"]),
-    "rotation": lambda values, drawn, part: pixels.rotation(values, drawn["degrees"]),
+    "flip": lambda values, drawn, part: pixels.flip(values, _moved(drawn["chosen"], values)),
+    "crop": lambda values, drawn, part: pixels.shifted(
+        values, *(_moved(drawn[key], values) for key in ("down", "right"))
+    ),
+    "rotation": lambda values, drawn, part: pixels.rotation(values, _moved(drawn["degrees"], values)),
     "color_jitter": _jitter,
     "rand_augment": _rand_augment,
 }

@@ -7,7 +7,7 @@ finite included.
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,11 @@ from bench.training import augment, batches, checkpoint
 from bench.training.batches import Batch, Source, derive
 from bench.training.causes import first_cause
 from bench.training.dropout import Stream, bulk_dropout
+from bench.training.recorded import Recorder, recordable
 from bench.training.schedules import learning_rate
 
 EVALUATION_BATCH = 500
+TOGETHER = 16  # batches that a GPU augments at once
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Setting:
     seed: int
     context: Context
     layout: torch.memory_format
+    recorder: Recorder | None = None  # replays the update; None: each one is run
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Float32 weights, matrix products in half precision, where the recipe asks for it."""
@@ -72,7 +75,11 @@ class Setting:
 
     def prepared(self, epoch: int) -> Iterator[Batch]:
         """The training batches of an epoch."""
-        return batches.prepared(self.train, self.recipe, self.mean, self.std, seed=self.seed, epoch=epoch)
+        # Image files are decoded on the host, batch by batch, while the device works on the one before.
+        together = TOGETHER if self.context.device == "cuda" and isinstance(self.train.images, Tensor) else 1
+        return batches.prepared(
+            self.train, self.recipe, self.mean, self.std, seed=self.seed, epoch=epoch, together=together
+        )
 
 
 def train(
@@ -103,7 +110,7 @@ def train(
     assert isinstance(given, dict), given
     setting = Setting(
         model=model,
-        optimizer=_optimizer(model, recipe),
+        optimizer=_optimizer(model, recipe, context.device),
         # Gradients below 6e-8 would vanish in float16; a step whose scaled gradients overflow is left out.
         scaler=torch.amp.GradScaler(context.device, enabled=recipe.precision == "float16"),
         recipe=recipe,
@@ -116,6 +123,8 @@ def train(
         context=context,
         layout=layout,
     )
+    if recordable(recipe, context.device):
+        setting = replace(setting, recorder=Recorder(partial(_update, setting), recipe.batch_size))
     curve = _resume(setting, keep) if keep else []
     packed = _packed(setting, curve)
     if keep and not curve:
@@ -148,6 +157,8 @@ def _put_back(setting: Setting, state: dict[str, Any]) -> None:
     setting.model.load_state_dict(state["model"])
     setting.optimizer.load_state_dict(state["optimizer"])
     setting.scaler.load_state_dict(state["scaler"])
+    if setting.recorder:
+        setting.recorder.forget()
 
 
 def _resume(setting: Setting, keep: Path) -> list[EpochResult]:
@@ -167,13 +178,16 @@ def _identity(setting: Setting) -> str:
     return f"format 2 {setting.recipe} seed {setting.seed} torch {torch.__version__} {setting.data_sha256} {shapes}"
 
 
-def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+def _optimizer(model: nn.Module, recipe: Recipe, device: str) -> torch.optim.Optimizer:
     """All parameters in one group: the published code decays every weight, norms and biases too."""
-    shared: dict[str, Any] = {"lr": recipe.lr, "weight_decay": recipe.weight_decay, "fused": True}
+    recorded = recordable(recipe, device)
+    # A recording reads the rate from the device's memory; as a number it would stay what it was.
+    lr = torch.tensor(recipe.lr, device=device) if recorded else recipe.lr
+    shared: dict[str, Any] = {"lr": lr, "weight_decay": recipe.weight_decay, "fused": True}
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(model.parameters(), momentum=recipe.momentum, **shared)
     kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[recipe.optimizer]
-    return kind(model.parameters(), betas=recipe.betas, eps=recipe.eps, **shared)
+    return kind(model.parameters(), betas=recipe.betas, eps=recipe.eps, capturable=recorded, **shared)
 
 
 @contextmanager
@@ -238,9 +252,17 @@ def _train_epoch(setting: Setting, epoch: int, last: EpochResult | None) -> tupl
 
 
 def _step(setting: Setting, batch: Batch, lr: float) -> tuple[Tensor, Tensor]:
-    """One update: mean loss of the batch and how many images were right, both detached scalars."""
+    """One update at a learning rate: mean loss of the batch and how many images were right, both detached scalars."""
     for group in setting.optimizer.param_groups:
-        group["lr"] = lr
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(lr)
+        else:
+            group["lr"] = lr
+    return setting.recorder(batch) if setting.recorder else _update(setting, batch)
+
+
+def _update(setting: Setting, batch: Batch) -> tuple[Tensor, Tensor]:
+    """One update: forward, backward, optimiser. Waits for the device only in float16."""
     with setting.autocast():
         logits = setting.model(batch.mixed.images.contiguous(memory_format=setting.layout)).float()
         loss = _loss(setting.recipe, batch, logits)

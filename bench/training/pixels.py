@@ -51,8 +51,8 @@ def sharpness(images: Tensor, factor: Tensor) -> Tensor:
     _, _, height, width = images.shape
     smooth = images.clone()
     if height > 2 and width > 2:
-        kernel = images.new_tensor([[1.0, 1.0, 1.0], [1.0, 5.0, 1.0], [1.0, 1.0, 1.0]]).expand(3, 1, 3, 3)
-        sums = functional.conv2d(images, kernel, groups=3)
+        kernel = torch.tensor([[1.0, 1.0, 1.0], [1.0, 5.0, 1.0], [1.0, 1.0, 1.0]]).expand(3, 1, 3, 3)
+        sums = functional.conv2d(images, kernel.to(images.device, non_blocking=True), groups=3)
         # sum / 13 + 1/2 is never a whole number, so the order of rounding cannot matter.
         smooth[:, :, 1:-1, 1:-1] = ((2 * sums + 13) / 26).floor()
     return blend(smooth, images, factor)
@@ -96,7 +96,9 @@ def from_hsv(hues: Tensor, saturations: Tensor, values: Tensor) -> Tensor:
     rising = _round(values * (1.0 - strength * (1.0 - offset)))
     # Rows: the channels of the six sectors of the colour circle; one take per channel.
     levels = torch.stack((values, rising, bottom, falling), 1)
-    table = torch.tensor([[0, 3, 2, 2, 1, 0], [1, 0, 0, 3, 2, 2], [2, 2, 1, 0, 0, 3]], device=hues.device)
+    table = torch.tensor([[0, 3, 2, 2, 1, 0], [1, 0, 0, 3, 2, 2], [2, 2, 1, 0, 0, 3]]).to(
+        hues.device, non_blocking=True
+    )
     chosen = table[:, (sector.long() % 6)].transpose(0, 1)  # (3, B, H, W) -> (B, 3, H, W)
     return levels.gather(1, chosen)
 
