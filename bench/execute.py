@@ -140,4 +140,5 @@ def _row(
         status=reading.status,
         reason=reading.reason,
         deviations=case.deviations,
+        detail=reading.detail,
     )

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
-SCHEMA = 1
+# 2 added `detail`; a row of schema 1 has none.
+SCHEMA = 2
 
 Status = Literal["ok", "failed", "skipped", "timeout"]
 
@@ -18,7 +19,8 @@ Status = Literal["ok", "failed", "skipped", "timeout"]
 class Reading:
     """What a measure yields: one value of one metric, or the reason there is none.
 
-    `part` says which part of the case the value is about (a module path, an operator); `None` is the whole.
+    `part` says which part of the case the value is about (a module path, an operator); `None` is the whole. `detail` is
+    compact text that belongs to the value and that no verdict reads: a filter's numbers, which test images were right.
     """
 
     metric: str
@@ -28,6 +30,7 @@ class Reading:
     repeat: int | None = None
     status: Status = "ok"
     reason: str | None = None
+    detail: str | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ class Measurement:
     status: Status
     reason: str | None
     deviations: str | None  # how the case departs from the published recipe, in words
+    detail: str | None = None  # compact text that belongs to the value, as in `Reading`
 
 
 @dataclass(frozen=True)

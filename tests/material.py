@@ -15,7 +15,7 @@ import pandas as pd
 
 from bench.metrics import METRICS
 from bench.plan import Case, plan
-from bench.records import Environment, Measurement, as_row, canonical_json
+from bench.records import SCHEMA, Environment, Measurement, as_row, canonical_json
 from bench.report import build
 from bench.report.page import Page
 from bench.spec import Suite
@@ -195,7 +195,7 @@ def frame(measurements: list[Measurement]) -> pd.DataFrame:
 def row(case: Case, metric: str, value: float | None, **changes: object) -> Measurement:
     """One row of a case."""
     return Measurement(
-        schema=1,
+        schema=SCHEMA,
         run_id=RUN,
         case_id=case.id,
         suite=case.suite,
@@ -228,6 +228,7 @@ def row(case: Case, metric: str, value: float | None, **changes: object) -> Meas
         status=changes.get("status", "ok"),
         reason=changes.get("reason"),
         deviations=case.deviations,
+        detail=changes.get("detail"),
     )
 
 

@@ -18,7 +18,7 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 def counting(case, context, *, upto=2):
     yield DataFacts("d" * 64, 5, 3)
     for i in range(upto):
-        yield Reading("test_top1_pct", 10.0 * i, epoch=i + 1)
+        yield Reading("test_top1_pct", 10.0 * i, epoch=i + 1, detail=f"epoch {i + 1}")
 
 
 @measures.register("breaking_for_a_test")
@@ -70,6 +70,7 @@ def test_a_row_carries_the_question_the_conditions_and_the_data():
     assert (row.started_at, row.duration_s, row.deviations) == ("2026-01-02T03:04:05.000+00:00", 1.0, "less")
     assert row.case_id == outcome.case.id
     assert '"seed":7' in row.params_json
+    assert row.detail == "epoch 2"
 
 
 @pytest.mark.parametrize(

@@ -330,6 +330,18 @@ def test_rows_from_before_a_column_existed_are_null_in_it_and_new_ones_join_them
     assert list(frame.reset_index().columns.sort_values()) == sorted(records.columns(Measurement))
 
 
+def test_an_export_from_before_details_is_read_and_joined_by_rows_that_have_one(store, tmp_path):
+    (tmp_path / "old.csv").write_text('"schema","run_id","metric","value","params_json"\n1,"old","fps",2,"{}"\n')
+    store.append([measurement(run_id="new", detail='{"a": "b, c"}')])
+    assert store.import_(tmp_path / "old.csv") == 1
+    assert store.load().set_index("run_id")["detail"].to_dict() == {"old": None, "new": '{"a": "b, c"}'}
+    store.export(tmp_path / "out")
+    assert Store(tmp_path / "out").load().set_index("run_id")["detail"].to_dict() == {
+        "old": None,
+        "new": '{"a": "b, c"}',
+    }
+
+
 def test_a_column_of_a_later_version_survives_appends_and_compaction_of_this_one(store):
     table = f"{store.uri}/measurements"
     later = pyarrow.Table.from_pylist([{"schema": SCHEMA, "run_id": "later", "colour": "red"}])
