@@ -85,7 +85,7 @@ def plan(
     device: str = "cpu",
     seeds: int | None = None,
 ) -> list[Case]:
-    """The cases of a suite under a profile, in the suite's order, each question once.
+    """The cases of a suite under a profile, in the suite's order, each question once; none where it measures nothing.
 
     Args:
         profile: a key of the suite's profiles; its default one when not given.
@@ -94,6 +94,8 @@ def plan(
     Raises:
         UsageError: no such profile.
     """
+    if not suite.measures:
+        return []
     key = profile or suite.default_profile
     if key not in suite.profiles:
         raise UsageError(f"suite '{suite.id}' has no profile '{key}'.{near(key, list(suite.profiles))}")

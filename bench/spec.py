@@ -246,6 +246,6 @@ class Suite(Table):
 
     @property
     def default_profile(self) -> str:
-        """The profile that is used when none is named."""
+        """The profile that is used when none is named; empty in a suite that measures nothing."""
         chosen = [key for key, profile in self.profiles.items() if profile.default]
-        return (chosen or list(self.profiles))[0]
+        return (chosen or list(self.profiles) or [""])[0]

@@ -164,6 +164,7 @@ def _reference_problems(raw: Raw) -> Iterator[str]:
     yield from _quantity_problems(raw)
     yield from _drawn_problems(raw)
     yield from _claim_problems(raw)
+    yield from _guard_problems(raw)
 
 
 def _unknown(table: str, key: str, value: Any, kind: str, known: list[str]) -> Iterator[str]:
@@ -283,6 +284,13 @@ def _claim_problems(raw: Raw) -> Iterator[str]:
         for where, check in checks:
             if isinstance(check, dict):
                 yield from _check_problems(where, check, raw)
+
+
+def _guard_problems(raw: Raw) -> Iterator[str]:
+    for key, guard in _tables(raw, "guards").items():
+        yield from _unknown(f"guards.{key}", "model", guard.get("model"), "model", list(_tables(raw, "models")))
+    if not raw.get("claims") and not raw.get("guards"):
+        yield "[top level]: nothing to answer: a suite needs at least one of [claims.…] and [guards.…]"
 
 
 def _check_problems(table: str, check: Raw, raw: Raw) -> Iterator[str]:
