@@ -4,8 +4,9 @@ Column names, types and their order are fixed here and nowhere else; so is which
 may be compared.
 """
 
+import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
@@ -20,7 +21,7 @@ class Reading:
     """What a measure yields: one value of one metric, or the reason there is none.
 
     `part` says which part of the case the value is about (a module path, an operator); `None` is the whole. `detail` is
-    compact text that belongs to the value and that no verdict reads: a filter's numbers, which test images were right.
+    compact text that belongs to the value: a filter's numbers, which test images were right.
     """
 
     metric: str
@@ -160,6 +161,22 @@ def conditions(metric: str) -> tuple[str, ...]:
 def canonical_json(value: Mapping[str, Any]) -> str:
     """The one spelling of a mapping: sorted keys, no spaces. What is hashed and what is stored."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def packed_bits(flags: Iterable[bool]) -> str:
+    """Yes and no in an order, such as which test images were right, as text: `10000:` and base64 of eight a byte."""
+    known = list(flags)
+    number = int("".join("1" if flag else "0" for flag in known) or "0", 2)
+    return f"{len(known)}:{base64.b64encode(number.to_bytes(-(-len(known) // 8), 'big')).decode()}"
+
+
+def unpacked_bits(text: str) -> list[bool]:
+    """What `packed_bits` was given. Raises ValueError where the text is not of its making."""
+    count, _, coded = text.partition(":")
+    digits = f"{int.from_bytes(base64.b64decode(coded, validate=True), 'big'):0{int(count)}b}"
+    if int(count) and len(digits) != int(count):
+        raise ValueError(f"{len(digits)} bits where {count} were announced")
+    return [digit == "1" for digit in digits[: int(count)]]
 
 
 def as_row(record: Measurement | Environment) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from bench.context import Context
 from bench.errors import MeasurementError, UsageError
 from bench.measures.accuracy import accuracy, readings
 from bench.plan import Case
-from bench.records import DataFacts
+from bench.records import DataFacts, unpacked_bits
 from bench.registry import models
 from bench.training.loop import EpochResult
 
@@ -97,3 +97,12 @@ def test_a_loss_that_was_not_finite_is_a_reading_without_a_value():
     assert found["train_loss"].reason == "loss not finite in 2 of 9 batches of epoch 3; first: head (NaN)"
     assert found["test_loss"].reason == "loss not finite in 7 of 20 test images of epoch 3; first: stem (overflow)"
     assert found["test_top1_pct"].value == 60.0
+
+
+def test_the_last_epoch_says_which_test_images_were_right():
+    facts, *rest = accuracy(case(), Context())
+    told = [(reading.metric, reading.epoch, reading.value, reading.detail) for reading in rest if reading.detail]
+    ((metric, epoch, value, detail),) = told
+    right = unpacked_bits(detail)
+    assert (metric, epoch, len(right)) == ("test_top1_pct", 2, facts.n_test)
+    assert value == pytest.approx(100 * sum(right) / len(right))

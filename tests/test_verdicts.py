@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bench.metrics import METRICS
 from bench.plan import plan
-from bench.records import Measurement, columns
+from bench.records import Measurement, columns, packed_bits
 from bench.spec import Suite
 from bench.verdicts import WORDS, CheckVerdict, Verdict, exit_code, findings, judge, judged_any, tally
 
@@ -569,3 +569,42 @@ def test_no_seed_outside_the_band_is_needed_to_doubt_but_all_of_them_to_contradi
         assert not low <= judged.measured.point <= high
     wider = check({**TOP1, "tolerance": tolerance + 10}, trained("small", [81.0 + offset for offset in offsets]))
     assert (judged.verdict, wider.verdict) not in {("reproduced", "contradicted"), ("inconclusive", "contradicted")}
+
+
+# The same test images
+
+
+def on_images(model: str, right: list[bool], seed: int = 0) -> list[dict]:
+    rows = trained(model, {seed: [10.0, 20.0, 100 * sum(right) / len(right)]}, n_test=len(right))
+    rows[-1]["detail"] = packed_bits(right)
+    return rows
+
+
+RIGHT_LARGE = [True] * 60 + [False] * 40
+RIGHT_SMALL = [False] * 15 + [True] * 50 + [False] * 35  # alone right on 5, wrong on 15 that the large one has
+
+
+def test_a_difference_says_what_both_had_right_seed_by_seed():
+    found = check(GAIN, on_images("large", RIGHT_LARGE), on_images("small", RIGHT_SMALL))
+    (pair,) = found.paired
+    assert (pair.seed, pair.first, pair.second) == (0, "large", "small")
+    assert (pair.only_first, pair.only_second, pair.images) == (15, 5, 100)
+    assert pair.difference.point == pytest.approx(100 * (15 - 5) / 100)
+    # McNemar: 2 P(Bin(20, 1/2) <= 5)
+    assert pair.p == pytest.approx(2 * sum(math.comb(20, i) for i in range(6)) / 2**20)
+
+
+def test_one_pair_of_trainings_is_told_but_decides_nothing():
+    found = check(GAIN, on_images("large", [True] * 100), on_images("small", [False] * 100))
+    assert found.paired[0].p < 1e-20
+    assert found.verdict == "inconclusive"
+
+
+@pytest.mark.parametrize("changed", [{"dataset_sha256": "d2"}, {"detail": None}])
+def test_without_the_same_images_nothing_is_paired(changed):
+    other = [{**row, **changed} for row in on_images("small", RIGHT_SMALL)]
+    assert check(GAIN, on_images("large", RIGHT_LARGE), other).paired == ()
+
+
+def test_one_model_alone_has_no_pair():
+    assert check(TOP1, on_images("small", RIGHT_SMALL)).paired == ()

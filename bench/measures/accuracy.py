@@ -28,7 +28,8 @@ def accuracy(case: Case, context: Context) -> Iterator[DataFacts | Reading]:
 
     `train_loss`, `train_top1_pct` are taken while training (augmented, dropout on); `test_loss`, `test_top1_pct` after
     the epoch on all test images; `epoch_s`, `train_fps` are those of the training alone. A loss that was not finite is
-    a reading without a value that says where, and which layer was the first to hold a NaN or an infinity.
+    a reading without a value that says where, and which layer was the first to hold a NaN or an infinity. The last
+    `test_top1_pct` carries which test images were right (`records.unpacked_bits`), so that models can be paired.
 
     Raises:
         MeasurementError: the case has no data set, recipe or seed, or they do not fit together.
@@ -85,7 +86,8 @@ def readings(result: EpochResult) -> Iterator[Reading]:
     for metric in ("train_loss", "train_top1_pct", "test_loss", "test_top1_pct", "epoch_s", "train_fps"):
         value = values[metric]
         if value is not None:
-            yield Reading(metric, value, epoch=result.epoch)
+            right = result.test_right if metric == "test_top1_pct" else None
+            yield Reading(metric, value, epoch=result.epoch, detail=right)
         else:
             where, cause = gaps[metric]
             reason = f"loss not finite in {where} of epoch {result.epoch}; first: {cause}"

@@ -12,6 +12,7 @@ from bench.report.page import Amount, CheckRow, ClaimRow, Link
 from bench.spec import Source, Suite
 from bench.verdicts import WORDS, CheckVerdict, Verdict
 from bench.verdicts.evidence import Sample
+from bench.verdicts.paired import Paired
 
 _SAMPLES_SHOWN = 40
 _COLUMNS = ("seed", "repeat", "value", "run")
@@ -126,12 +127,26 @@ def _details(check: CheckVerdict) -> Iterator[tuple[str, str]]:
         yield "Interval", f"{check.measured.method}, n = {check.measured.n}"
     if check.resolution is not None:
         yield "Test set resolves", f"±{check.resolution:.2f} points at 95 %"
+    for pair in check.paired:
+        yield f"Same images, seed {pair.seed}", _paired(pair)
     if check.indication:
         yield "Hint of a reduced run", check.indication
     if check.conditions:
         yield "Protocol", " · ".join(f"{key} {value}" for key, value in check.conditions.items())
     if check.deviations:
         yield "Deviations from the recipe", check.deviations
+
+
+def _paired(pair: Paired) -> str:
+    """Of the last epoch: how often only one of the two was right, and what that says of their difference."""
+    scale = notation.scale("points", pair.difference.point)
+    low, high = (scale.signed(end) for end in (pair.difference.low, pair.difference.high))
+    p = f"{pair.p:.2g}" if pair.p >= 1e-4 else "below 0.0001"
+    return (
+        f"after the last epoch only {pair.first} right on {pair.only_first:,}, only {pair.second} on "
+        f"{pair.only_second:,} of {pair.images:,}; {scale.signed(pair.difference.point)} points ({low} to {high}, "
+        f"paired bootstrap); McNemar's exact p {p}"
+    )
 
 
 def _band(check: CheckVerdict) -> str | None:

@@ -20,6 +20,7 @@ from bench.context import Context
 from bench.data import Dataset
 from bench.errors import MeasurementError
 from bench.recipes import Recipe
+from bench.records import packed_bits
 from bench.training import augment, batches, checkpoint
 from bench.training.batches import Batch, Source, derive
 from bench.training.causes import first_cause
@@ -48,6 +49,7 @@ class EpochResult:
     bad_images: int = 0  # test images whose loss was not finite
     images: int = 0
     test_cause: str | None = None
+    test_right: str | None = None  # of the last epoch alone: which test images were right, as `packed_bits`
 
 
 @dataclass(frozen=True)
@@ -175,7 +177,7 @@ def _resume(setting: Setting, keep: Path) -> list[EpochResult]:
 def _identity(setting: Setting) -> str:
     """What two trainings must share for one to go on where the other stopped."""
     shapes = [(name, tuple(tensor.shape)) for name, tensor in setting.model.state_dict().items()]
-    return f"format 2 {setting.recipe} seed {setting.seed} torch {torch.__version__} {setting.data_sha256} {shapes}"
+    return f"format 3 {setting.recipe} seed {setting.seed} torch {torch.__version__} {setting.data_sha256} {shapes}"
 
 
 def _optimizer(model: nn.Module, recipe: Recipe, device: str) -> torch.optim.Optimizer:
@@ -225,6 +227,7 @@ def _epoch(setting: Setting, epoch: int, last: EpochResult | None, packed: bytes
         bad_images=len(bad_images),
         images=len(test_losses),
         test_cause=_test_cause(setting, int(bad_images[0])) if len(bad_images) else None,
+        test_right=packed_bits(test_correct.tolist()) if epoch == setting.recipe.epochs else None,
     )
 
 

@@ -5,7 +5,7 @@ Judges nothing and never mixes what may not be compared; where no sample can be 
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from fnmatch import fnmatch
 from typing import Any, Literal
@@ -71,6 +71,7 @@ class Evidence:
     seeds: tuple[int, ...]
     lacking: Missing | None = None  # why planned seeds are not among `seeds`
     not_finite: str | None = None
+    right: Mapping[str, Mapping[int, str]] = field(default_factory=dict)  # name, seed -> test images, `packed_bits`
     set_apart: str | None = None  # another device that has evidence of its own, never mixed in
 
 
@@ -244,7 +245,8 @@ class _Search:
         rows = {name: [draw[name][0] for draw in drawn.values()] for name in self.asked}
         seeds = tuple(seed for seed in drawn if seed is not None)
         troubled = "; ".join(troubles) or None
-        return Evidence(self.setting, self._by(samples), tuple(samples), inputs, rows, (), seeds, None, troubled)
+        right = {name: _right({seed: draw[name] for seed, draw in drawn.items()}) for name in self.asked}
+        return Evidence(self.setting, self._by(samples), tuple(samples), inputs, rows, (), seeds, None, troubled, right)
 
     def _per_repeat(self, values: Mapping[str, Any]) -> list[tuple[int | None, float]]:
         """The expression for every repeat that all blocks share; once where nothing was repeated."""
@@ -276,6 +278,12 @@ class _Search:
         # Peak bytes are counted by the allocator; a single reading of a clock stays a reading.
         timed = any(is_clocked(metric) and METRICS[str(metric)].unit != "bytes" for metric in metrics)
         return "repeat" if timed else "exact"
+
+
+def _right(rows: Mapping[int | None, list[Row]]) -> dict[int, str]:
+    """Seed by seed, which test images were right after the last epoch, where the rows say so."""
+    told = {seed: [row.detail for row in found if row.detail] for seed, found in rows.items() if seed is not None}
+    return {seed: details[-1] for seed, details in told.items() if details}
 
 
 def _telling(missing: Iterable[Missing]) -> Missing | None:

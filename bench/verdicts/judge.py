@@ -21,6 +21,7 @@ from bench.verdicts import bands
 from bench.verdicts.bands import Band, amount, plural, sentence
 from bench.verdicts.evidence import Evidence, Missing, Sample, Why, collect, is_learned, planned_cases
 from bench.verdicts.ledger import Ledger, unseeded
+from bench.verdicts.paired import Paired, paired
 from bench.verdicts.uncertainty import basis, interval_of, resolution, seeds_needed
 
 Word = Literal["reproduced", "contradicted", "inconclusive", "inconsistent", "not measured", "answered"]
@@ -61,6 +62,7 @@ class CheckVerdict:
     indication: str | None = None  # what a reduced profile hints at; never a verdict
     deviations: str | None = None
     command: str | None = None  # what would decide it, or measure it again
+    paired: tuple[Paired, ...] = ()  # the two models of a difference on the same test images, seed by seed
 
     @property
     def difference(self) -> float | None:
@@ -227,7 +229,7 @@ class _Court:
             reason = sentence(f"{evidence.not_finite}; what is not finite is not averaged away")
             return replace(known, verdict="inconclusive" if some else "not measured", reason=reason)
         interval = interval_of(text, self.constants, evidence)
-        known = replace(known, measured=interval, resolution=resolution(evidence))
+        known = replace(known, measured=interval, resolution=resolution(evidence), paired=paired(evidence))
         if evidence.by == "exact" and len(expressions.names(text)) > 1:
             values = {**self.constants, **evidence.inputs}
             known = replace(known, calculation=(bands.calculation(text, values, interval.point, check.unit),))

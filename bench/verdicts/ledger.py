@@ -46,6 +46,7 @@ class Row(NamedTuple):
     status: str
     reason: str | None
     deviations: str | None
+    detail: str | None
 
 
 @dataclass(frozen=True)
