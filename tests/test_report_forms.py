@@ -12,7 +12,11 @@ import pytest
 from bench.errors import UsageError
 from bench.records import Environment
 from bench.report import (
+    FORMS,
+    outcomes_of,
+    render_badge,
     render_csv,
+    render_github,
     render_json,
     render_junit,
     render_markdown,
@@ -99,6 +103,36 @@ def test_junit_fails_what_is_contradicted_and_skips_what_is_undecided(page, mate
     assert root.find("testsuite").get("failures") == str(len(root.findall(".//failure")))
 
 
+def test_every_claim_is_one_outcome_with_the_words_of_the_check_that_decides(page, material):
+    outcomes = outcomes_of(page)
+    assert [outcome.name for outcome in outcomes] == [verdict.claim for verdict in material.verdicts()]
+    h3 = outcomes[2]  # its first check is reproduced, its second inconclusive
+    assert (h3.status, h3.word) == ("skipped", "inconclusive")
+    assert h3.reason == material.verdicts()[2].checks[1].reason
+    assert (h3.group, h3.file) == ("cifar_mixers", "suites/cifar_mixers.toml")
+    assert [figure.value for figure in h3.figures] == [check.measured.point for check in material.verdicts()[2].checks]
+
+
+def test_an_exact_figure_of_an_outcome_has_no_bounds(page):
+    h7 = next(outcome for outcome in outcomes_of(page) if outcome.name == "H7")
+    assert [(figure.value, figure.low) for figure in h7.figures] == [(147_456, None)]
+
+
+def test_the_badge_and_the_step_summary_tell_the_tally_of_the_page(page):
+    told = {tile.word: tile.count for tile in page.tiles if tile.count}
+    message = json.loads(render_badge(page))["message"]
+    assert {word: int(count) for count, word in (part.split(" ", 1) for part in message.split(", "))} == told
+    assert message in render_github(page)
+
+
+def test_in_github_actions_the_report_goes_to_the_log_and_the_summary(material, tmp_path, capsys):
+    given = ([material.suite()], material.verdicts(), material.rows(), material.environments())
+    environment = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md")}
+    assert write(*given, form="github", now=material.NOW, environment=environment) is None
+    assert "::error file=suites/cifar_mixers.toml,title=H6%3A inconsistent::" in capsys.readouterr().out
+    assert (tmp_path / "summary.md").read_text().startswith("### bench: cifar\\_mixers\n")
+
+
 def test_the_terminal_summary_has_tiles_findings_and_the_path_in_at_most_25_lines(page):
     lines = terminal_summary(page, "reports/cifar_mixers.html").splitlines()
     assert len(lines) <= 25
@@ -118,12 +152,12 @@ def test_the_terminal_summary_of_many_long_findings_still_ends_with_the_path(mat
     assert lines[-1] == "report: x.html"
 
 
-@pytest.mark.parametrize("form", ["html", "md", "json", "csv", "junit"])
+@pytest.mark.parametrize("form", FORMS)
 def test_every_form_is_written_where_it_was_asked_for(form, material, tmp_path):
     path = tmp_path / "new" / f"page.{form}"
     given = ([material.suite()], material.verdicts(), material.rows(), material.environments())
     assert write(*given, form=form, output=path, now=material.NOW) == path
-    assert path.stat().st_size > 1000
+    assert path.stat().st_size > (50 if form == "badge" else 1000)
     if form == "md":
         for image in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", path.read_text()):
             assert (path.parent / image).is_file()

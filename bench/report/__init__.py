@@ -1,8 +1,12 @@
-"""The report: `compose` gathers what a page shows, `write` turns it into HTML, Markdown, JSON, CSV, JUnit and text."""
+"""The report: `compose` gathers what a page shows, `write` turns it into each of its forms."""
 
 from bench.report.compose import build
+from bench.report.outcomes import outcomes_of
 from bench.report.write import (
+    FORMS,
+    render_badge,
     render_csv,
+    render_github,
     render_html,
     render_json,
     render_junit,
@@ -12,8 +16,12 @@ from bench.report.write import (
 )
 
 __all__ = [
+    "FORMS",
     "build",
+    "outcomes_of",
+    "render_badge",
     "render_csv",
+    "render_github",
     "render_html",
     "render_json",
     "render_junit",

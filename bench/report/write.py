@@ -1,4 +1,4 @@
-"""The report in every form: HTML, Markdown, JSON, CSV, JUnit, and the summary at the end of a run.
+"""The report in every form: HTML, Markdown, JSON, CSV, what CI reads, and the summary at the end of a run.
 
 Computes nothing: `compose.py` has made the page, and every form prints the same one.
 """
@@ -7,18 +7,17 @@ import base64
 import csv
 import hashlib
 import io
-import json
-import math
+import os
 import re
+import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
-from xml.etree import ElementTree
 
 import pandas as pd
 from jinja2 import Environment as Templates
@@ -27,14 +26,18 @@ from markupsafe import Markup
 
 from bench.charts.figures import Figure
 from bench.charts.palette import ALL_COLOURS, FONT_STACK, LEAST_WIDTH, SHAPES
+from bench.ci import badge, github, junit
+from bench.ci.as_json import dumps, plain
+from bench.ci.markdown import escaped
 from bench.errors import UsageError
 from bench.report.compose import build
+from bench.report.outcomes import outcomes_of
 from bench.report.page import Page
 from bench.suitefile import LoadedSuite
 from bench.verdicts import Verdict
 
-FORMS = ("html", "md", "json", "csv", "junit")
-_ENDINGS = {"junit": "xml"}
+FORMS = ("html", "md", "json", "csv", "junit", "badge", "github")
+_ENDINGS = {"junit": "xml", "badge": "badge.json", "github": "github.md"}
 _COLUMNS = (
     *("suite", "claim", "check", "verdict", "kind", "says", "unit", "published", "band_low", "band_high"),
     *("measured", "measured_low", "measured_high", "seeds_or_blocks", "difference", "reason"),
@@ -47,7 +50,9 @@ _SUMMARY_WIDTH = 110
 __all__ = [
     "FORMS",
     "build",
+    "render_badge",
     "render_csv",
+    "render_github",
     "render_html",
     "render_json",
     "render_junit",
@@ -66,21 +71,25 @@ def write(
     form: str,
     output: Path | None = None,
     now: datetime | None = None,
+    environment: Mapping[str, str] = os.environ,
 ) -> Path | None:
-    """Draw the report and write it; returns where, or None when it was printed (`output` is `-`).
+    """Draw the report and write it; returns where, or None when it was printed.
 
     Args:
-        form: one of `FORMS`.
-        output: a file; `reports/SUITE.html` and the like when not given.
+        form: one of `FORMS`. `github` in a step of GitHub Actions goes to the step's log and summary.
+        output: a file; `reports/SUITE.html` and the like when not given; printed when it is `-`.
+        environment: says whether this is a step of GitHub Actions.
     """
     page = build(suites, verdicts, rows, environments, now=now)
+    if form == "github" and output is None and github.publish(outcomes_of(page), environment, sys.stdout):
+        return None
     name = suites[0].suite.id if len(suites) == 1 else "report"
     path = output or Path("reports") / f"{name}.{_ENDINGS.get(form, form)}"
     images: dict[str, bytes] = {}
     if form == "md":
         text, images = render_markdown(page, f"{path.stem}_figures")
     else:
-        text = {"html": render_html, "json": render_json, "csv": render_csv, "junit": render_junit}[form](page)
+        text = _RENDERERS[form](page)
     if str(path) == "-":
         print(text)
         return None
@@ -136,10 +145,10 @@ def render_json(page: Page) -> str:
         "rows": page.row_count,
         "rows_sha256": page.digest,
         "tally": {tile.word: tile.count for tile in page.tiles},
-        "claims": [_plain(asdict(verdict)) for verdict in page.verdicts],
+        "claims": [asdict(verdict) for verdict in page.verdicts],
         "runs": [{"run_id": r.run_id, "date": r.date, "command": r.command, **dict(r.facts)} for r in page.runs],
     }
-    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return dumps(content)
 
 
 def render_csv(page: Page) -> str:
@@ -154,24 +163,33 @@ def render_csv(page: Page) -> str:
             line: list[Any] = [verdict.suite, verdict.claim, number, check.verdict, check.kind, check.says, check.unit]
             line += [check.published, check.low, check.high, *measured, check.difference, check.reason]
             line += [verdict.source, verdict.where, check.command]
-            table.writerow([_plain(value) for value in line])
+            table.writerow([plain(value) for value in line])
     return out.getvalue()
 
 
 def render_junit(page: Page) -> str:
     """Every claim a test case: contradicted and inconsistent fail, what was not decided is skipped."""
-    root = ElementTree.Element("testsuites", name="bench")
-    for section in page.sections:
-        own = [verdict for verdict in page.verdicts if verdict.suite == section.key]
-        failed = sum(verdict.verdict in ("contradicted", "inconsistent") for verdict in own)
-        skipped = sum(verdict.verdict in ("not measured", "inconclusive") for verdict in own)
-        counts = {"tests": len(own), "failures": failed, "errors": 0, "skipped": skipped}
-        numbers = {key: str(count) for key, count in counts.items()}
-        suite = ElementTree.SubElement(root, "testsuite", {"name": section.key, **numbers})
-        for verdict in own:
-            _case(suite, verdict)
-    ElementTree.indent(root)
-    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+    return junit.render(outcomes_of(page))
+
+
+def render_github(page: Page) -> str:
+    """The table of claims for the summary of a GitHub Actions step."""
+    return github.summary(outcomes_of(page))
+
+
+def render_badge(page: Page) -> str:
+    """The tally as the endpoint of a shields.io badge."""
+    return badge.render(outcomes_of(page), "claims")
+
+
+_RENDERERS: dict[str, Callable[[Page], str]] = {
+    "html": render_html,
+    "json": render_json,
+    "csv": render_csv,
+    "junit": render_junit,
+    "github": render_github,
+    "badge": render_badge,
+}
 
 
 def terminal_summary(page: Page, path: Path | str | None = None) -> str:
@@ -214,33 +232,12 @@ def _markdown(value: Any) -> Any:
     """Names are data: no character of theirs opens a tag, a table cell, emphasis, code or a link."""
     if isinstance(value, Markup) or not isinstance(value, str):
         return value
-    text = value.replace("\n", " ").replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return Markup(re.sub(r"([\\`*_\[\]|~$#])", r"\\\1", text))
+    return Markup(escaped(value))
 
 
 def _hash(text: str) -> str:
     """The source expression of a Content Security Policy for one inline block."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
-def _plain(value: Any) -> Any:
-    """What JSON and CSV can hold: no infinity, no NaN."""
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _case(suite: ElementTree.Element, verdict: Verdict) -> None:
-    case = ElementTree.SubElement(suite, "testcase", classname=verdict.suite, name=f"{verdict.claim}: {verdict.says}")
-    deciding = next((check for check in verdict.checks if check.verdict == verdict.verdict), verdict.checks[0])
-    if verdict.verdict in ("contradicted", "inconsistent"):
-        ElementTree.SubElement(case, "failure", type=verdict.verdict, message=deciding.reason)
-    elif verdict.verdict in ("not measured", "inconclusive"):
-        ElementTree.SubElement(case, "skipped", message=f"{verdict.verdict}: {deciding.reason}")
-    else:
-        ElementTree.SubElement(case, "system-out").text = deciding.reason
 
 
 def _wrapped(text: str, indent: str) -> list[str]:

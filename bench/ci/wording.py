@@ -1,0 +1,47 @@
+"""How an outcome is worded alike in every format: its name, its figures, the counts, the order of what matters.
+
+Knows no format and escapes nothing.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from bench import notation
+from bench.outcomes import Figure, Outcome, Status
+
+# What a reader has to see first.
+STATUSES: tuple[Status, ...] = ("failed", "error", "skipped", "passed")
+
+
+def by_weight(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """What failed first, then what could not be measured, what was not decided, what passed; each in its order."""
+    return sorted(outcomes, key=lambda outcome: STATUSES.index(outcome.status))
+
+
+def title(outcome: Outcome) -> str:
+    """`H1: the published accuracy holds`: the name and what it stands for."""
+    return f"{outcome.name}: {outcome.says}" if outcome.says else outcome.name
+
+
+def counts(outcomes: Sequence[Outcome]) -> str:
+    """`2 contradicted, 14 reproduced, 38 not measured`: the verdicts' own words, the findings first."""
+    order: tuple[Status, ...] = ("failed", "error", "passed", "skipped")
+    ordered = sorted(outcomes, key=lambda outcome: order.index(outcome.status))
+    return ", ".join(f"{n} {word}" for word, n in Counter(outcome.word for outcome in ordered).items())
+
+
+def bounds(figure: Figure) -> str | None:
+    """`[0.991, 1.014]` on the scale of the point; None where there are no bounds."""
+    if figure.low is None or figure.high is None:
+        return None
+    scale = notation.scale(figure.unit, figure.value, figure.low, figure.high)
+    return f"[{scale.text(figure.low)}, {scale.text(figure.high)}]"
+
+
+def amount(figure: Figure) -> str:
+    """`1.003 × [0.991, 1.014]`: the number with its unit and its bounds."""
+    scale = notation.scale(
+        figure.unit, *(value for value in (figure.value, figure.low, figure.high) if value is not None)
+    )
+    number = f"{scale.text(figure.value)} {scale.unit}".rstrip()
+    return " ".join(filter(None, (number, bounds(figure))))
