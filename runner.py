@@ -89,7 +89,11 @@ def run(suites: tuple[Path, ...], strict: bool, **options: Any) -> None:
 @bench.command()
 @suites_argument(required=False)
 @click.option(
-    "--format", "form", type=click.Choice(["html", "md", "json", "csv", "junit"]), default="html", show_default=True
+    "--format",
+    "form",
+    type=click.Choice(["html", "md", "json", "csv", "junit", "badge", "github"]),
+    default="html",
+    show_default=True,
 )
 @click.option(
     "-o",

@@ -174,3 +174,10 @@ def test_every_fact_of_an_environment_that_is_shown_exists():
     from bench.report.compose import FACTS
 
     assert FACTS.keys() <= Environment.__dataclass_fields__.keys()
+
+
+def test_the_command_line_offers_every_form():
+    import runner
+
+    offered = next(option for option in runner.report.params if option.name == "form").type.choices
+    assert tuple(offered) == FORMS
