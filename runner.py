@@ -180,6 +180,28 @@ def show(run_id: str, store: str, as_json: bool) -> None:
 
 
 @bench.command()
+@click.argument("first", metavar="RUN_A")
+@click.argument("second", metavar="RUN_B")
+@click.option("--sort", type=click.Choice(["name", "metric", "change", "word"]), help="Order.  [default: of RUN_A]")
+@click.option("--only-changed", is_flag=True, help="Leave out what is equal or shows no change.")
+@store_option
+@json_option
+def compare(first: str, second: str, store: str, as_json: bool, **chosen: Any) -> None:
+    """Compare two runs, metric by metric. A RUN may be its beginning, or 'last'. No gate: `bench check` is."""
+    from bench import comparison, console
+    from bench.ci.as_json import dumps
+    from bench.store import Store
+
+    opened = Store(store)
+    found = comparison.compare(opened.run(first), opened.run(second), **chosen)
+    if as_json:
+        click.echo(dumps(comparison.tables.as_mapping(found)), nl=False)
+        return
+    console.tables([make(found) for make in comparison.tables.ALL])
+    click.echo("\n".join(found.notes), err=True)
+
+
+@bench.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--suite", help="Only rows of this suite.")
 @click.option("--run", "run_id", help="Only rows of this run.")

@@ -64,3 +64,11 @@ def table(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
     for row in rows:
         shown.add_row(*(Text("" if value is None else str(value)) for value in row.values()))
     answer.print(shown)
+
+
+def tables(several: Sequence[Sequence[Mapping[str, Any]]]) -> None:
+    """Tables one below the other, with a blank line between; one without rows is left out."""
+    for number, rows in enumerate(filter(None, several)):
+        if number:
+            answer.print()
+        table(rows, as_json=False)
