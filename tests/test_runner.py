@@ -1,5 +1,6 @@
 """The command line keeps its contract: what goes where, and which exit code ends it. Every test is a real process."""
 
+import csv
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).parent.parent
 SUITE = """
@@ -195,6 +197,45 @@ def test_an_interrupt_keeps_finished_rows_ends_with_130_and_a_second_run_goes_on
     assert "every finished row is kept" in message
     again = bench("run", "tiny.toml", "--only", "static*", cwd=here)
     assert "0 of 1 cases to measure" in again.stderr
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no SIGKILL on this system")
+def test_a_run_that_is_killed_again_and_again_ends_with_the_curve_of_one_that_was_not(folder, tmp_path):
+    here, epochs = folder(epochs=150), 150
+    arguments = ("run", "tiny.toml", "--only", "accuracy/*")
+    kept = []
+    for _ in range(3):
+        running = subprocess.Popen(
+            command(*arguments), cwd=here, env=settings(), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
+        before = written(here)
+        while written(here) < before + 20 and running.poll() is None:
+            time.sleep(0.01)
+        running.kill()
+        assert running.wait() == -signal.SIGKILL, "it was still training"
+        kept.append(written(here))
+    assert kept == sorted(set(kept)), "every run went on where the one before it was killed"
+    bench(*arguments, cwd=here)
+    bench(*arguments, "--store", "undisturbed", cwd=here)
+    curves = [rows_in(here, store) for store in ("results/store", "undisturbed")]
+    assert sum(metric == "test_top1_pct" for metric, *_ in curves[0]) == epochs
+    assert curves[0] == curves[1]
+
+
+def written(here: Path) -> int:
+    """Epochs in the newest whole checkpoint below a folder."""
+    for path in here.rglob("training.pt"):
+        return len(torch.load(path, weights_only=True)["curve"])
+    return 0
+
+
+def rows_in(here: Path, store: str) -> list[tuple]:
+    """What a store says of every epoch, its clock aside."""
+    bench("export", f"{store}-csv", "--store", store, cwd=here)
+    (path,) = (here / f"{store}-csv").glob("*measurements*.csv")
+    with path.open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["metric"] not in ("epoch_s", "train_fps")]
+    return sorted((row["metric"], int(float(row["epoch"])), row["value"], row["detail"]) for row in rows)
 
 
 def test_an_export_is_text_that_reports_and_other_stores_read(folder):
