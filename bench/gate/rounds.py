@@ -1,0 +1,217 @@
+"""One round: a fresh pair of processes, their tokens interleaved A B B A or B A A B, and the ratio that comes of it.
+
+Judges nothing and discards nothing: every time of every token stays in the record.
+"""
+
+import hashlib
+import math
+import random
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from bench import machine
+from bench.gate.server import Worker, WorkerFailed, deadline
+from bench.plan import plain
+from bench.regression import Round
+from bench.stats import median
+
+Name = Literal["baseline", "candidate"]
+SIDES: tuple[Name, Name] = ("baseline", "candidate")  # A and B
+
+ORDERS = ("ABBA", "BAAB")
+TOKEN_S = 0.025  # the least that a token takes: far above a clock's tick, and below what disturbs a machine
+ENOUGH_S, ENOUGH_QUADS = 2.0, 6
+LONGEST_S, LEAST_QUADS = 6.0, 3
+# Models that need longer than that for three quads get it: so many times what their warm-up promised.
+SLOW_MODEL = 1.5
+MOST_PADDING_BYTES = 4096
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model as a tree builds it, and how it is run. `plugins` are module names, or paths relative to the tree."""
+
+    key: str
+    factory: str
+    args: Mapping[str, Any]
+    num_classes: int
+    image_size: int
+    batch_size: int
+    threads: int = 1
+    precision: str = "float32"
+    layout: str = "contiguous"
+    plugins: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Side:
+    """The code on one side, and the interpreter that runs it."""
+
+    tree: Path
+    python: str = sys.executable
+
+
+@dataclass(frozen=True)
+class Times:
+    """What one side's worker gave: a time for each token, in order; `cpu_s` is None where only wall time counts."""
+
+    wall_s: tuple[float, ...]
+    cpu_s: tuple[float, ...] | None
+    faults_per_forward: float  # minor page faults while timed
+    warm_up_faults: tuple[int, ...]  # one for each forward before that
+    padding_bytes: int
+    torch: str
+
+
+@dataclass(frozen=True)
+class RoundRecord:
+    """A round with all that it was made from. `seed` repeats its orders and paddings."""
+
+    value: Round
+    baseline: Times
+    candidate: Times
+    order: tuple[str, ...]  # of each quad, A the baseline
+    started_first: Name
+    forwards_per_token: int
+    load: float | None  # processes that wanted a core, when it ended
+    seed: int
+    seconds: float
+
+
+class Void(Exception):
+    """A round with fewer than three quads: no evidence, and to be repeated."""
+
+
+def seed_of(seed: int, *parts: object) -> int:
+    """The seed of one round: another one for every key, number and attempt."""
+    return int.from_bytes(hashlib.sha256(repr((seed, *parts)).encode()).digest()[:6])
+
+
+def job(subject: Subject, side: Side, device: str, inject_pct: float, *, build_only: bool = False) -> dict[str, Any]:
+    """What a side's worker is told to build, in plain JSON types."""
+    asked = {name: plain(given) for name, given in vars(subject).items() if name != "key"}
+    return {**asked, "tree": str(side.tree), "device": device, "inject_pct": inject_pct, "build_only": build_only}
+
+
+def measure(
+    launch: Callable[[Name, int], Worker],
+    jobs: Mapping[Name, Mapping[str, Any]],
+    seed: int,
+    limit_s: float,
+    clock: Callable[[], float],
+) -> RoundRecord:
+    """Start both sides in random order, time their quads, end both.
+
+    Args:
+        launch: starts the worker of a side, with that many bytes of padding.
+        jobs: what each side is to build.
+        limit_s: for the whole round; whoever is late then is killed.
+
+    Raises:
+        WorkerFailed: a side refused, died or was late.
+        Void: there was no time for three quads.
+    """
+    draw, begun = random.Random(seed), clock()
+    workers: dict[Name, Worker] = {}
+    ready: dict[Name, dict[str, Any]] = {}
+    with within(limit_s, workers):
+        for name in draw.sample(SIDES, 2):
+            padding = draw.randrange(MOST_PADDING_BYTES)
+            workers[name] = launch(name, padding)
+            ready[name] = workers[name].ask({**jobs[name], "padding_bytes": padding}) | {"padding_bytes": padding}
+        forwards = forwards_per_token([each["forward_s"] for each in ready.values()])
+        order, tokens = quads(workers, forwards, draw, budget_s(ready, forwards), clock)
+    a, b = (times(tokens[name], ready[name], forwards) for name in SIDES)
+    return RoundRecord(value(a, b), a, b, order, next(iter(ready)), forwards, machine.load(), seed, clock() - begun)
+
+
+def build(name: Name, launch: Callable[[Name, int], Worker], asked: Mapping[str, Any], limit_s: float) -> None:
+    """Build the model of one side in a worker that then ends. Raises WorkerFailed where that does not work."""
+    workers: dict[Name, Worker] = {}
+    with within(limit_s, workers):
+        workers[name] = launch(name, 0)
+        workers[name].ask({**asked, "padding_bytes": 0})
+
+
+@contextmanager
+def within(limit_s: float, workers: dict[Name, Worker]) -> Iterator[None]:
+    """Kill the workers when the time is over, and close them at the end. A death for lateness says that it was one."""
+    try:
+        with deadline(limit_s, lambda: [worker.kill() for worker in list(workers.values())]) as late:
+            try:
+                yield
+            except WorkerFailed as failed:
+                if late.is_set() and failed.stage == "lost":
+                    raise WorkerFailed(failed.side, "lost", f"no answer within {limit_s:g} s") from failed
+                raise
+    finally:
+        with ExitStack() as closing:
+            for worker in workers.values():
+                closing.callback(worker.close)
+
+
+def forwards_per_token(forward_s: Sequence[float]) -> int:
+    """So many that a token of the faster side takes 25 ms; the same number on both sides."""
+    return max(1, math.ceil(TOKEN_S / max(min(forward_s), 1e-6)))
+
+
+def budget_s(ready: Mapping[Name, Mapping[str, Any]], forwards: int) -> float:
+    """Seconds for the quads of a round: 6, or what three quads of a slow model take, by its warm-up."""
+    quad_s = sum(2 * forwards * each["forward_s"] for each in ready.values())
+    return max(LONGEST_S, SLOW_MODEL * LEAST_QUADS * quad_s)
+
+
+def quads(
+    workers: Mapping[Name, Worker], forwards: int, draw: random.Random, longest_s: float, clock: Callable[[], float]
+) -> tuple[tuple[str, ...], dict[Name, list[dict[str, Any]]]]:
+    """The order of every quad, and each side's tokens. One worker runs while the other waits at its pipe.
+
+    Ends after 2 s with at least 6 quads, or after `longest_s`.
+
+    Raises:
+        Void: there was no time for three quads.
+    """
+    order: list[str] = []
+    tokens: dict[Name, list[dict[str, Any]]] = {name: [] for name in SIDES}
+    begun = clock()
+    while (spent := clock() - begun) < longest_s and (spent < ENOUGH_S or len(order) < ENOUGH_QUADS):
+        order.append(draw.choice(ORDERS))
+        for letter in order[-1]:
+            name = SIDES["AB".index(letter)]
+            tokens[name].append(workers[name].ask({"forwards": forwards}))
+    if len(order) < LEAST_QUADS:
+        raise Void(f"{len(order)} of at least {LEAST_QUADS} quads within {longest_s:.1f} s")
+    return tuple(order), tokens
+
+
+def times(tokens: Sequence[Mapping[str, Any]], ready: Mapping[str, Any], forwards: int) -> Times:
+    """One side's tokens as they are kept."""
+    cpu = tuple(each["cpu_s"] for each in tokens)
+    return Times(
+        wall_s=tuple(each["wall_s"] for each in tokens),
+        cpu_s=None if None in cpu else cpu,
+        faults_per_forward=sum(each["faults"] for each in tokens) / (forwards * len(tokens)),
+        warm_up_faults=tuple(ready["warm_up_faults"]),
+        padding_bytes=ready["padding_bytes"],
+        torch=ready["torch"],
+    )
+
+
+def value(baseline: Times, candidate: Times) -> Round:
+    """log(candidate / baseline), the median over the pairs of neighbouring tokens, for wall and for CPU time.
+
+    A quad holds two pairs, and in each the n-th token of one side stands beside the n-th of the other.
+    """
+    cpu = None
+    if baseline.cpu_s and candidate.cpu_s:
+        cpu = median_log_ratio(baseline.cpu_s, candidate.cpu_s)
+    return Round(median_log_ratio(baseline.wall_s, candidate.wall_s), cpu)
+
+
+def median_log_ratio(baseline_s: Sequence[float], candidate_s: Sequence[float]) -> float:
+    """The median of log(candidate / baseline) over the pairs."""
+    return median([math.log(b / a) for a, b in zip(baseline_s, candidate_s, strict=True)])
