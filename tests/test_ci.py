@@ -93,7 +93,7 @@ def test_junit_sums_the_time_of_the_cases_and_counts_a_time_not_taken_as_nothing
 def test_junit_says_the_line_the_figures_and_the_command_of_each_case():
     out = ElementTree.fromstring(junit.render([PASS])).findtext(".//system-out").splitlines()
     figure = "wall time, candidate / baseline: 1.003 × [0.991, 1.014]"
-    assert out == [PASS.line, figure, f"again: {PASS.command}"]
+    assert out == [PASS.line, PASS.reason, figure, f"again: {PASS.command}"]
 
 
 def test_junit_has_one_suite_for_each_group_in_order():
@@ -170,7 +170,7 @@ def test_the_summary_counts_by_word_and_lists_what_failed_first():
 
 
 def test_a_long_summary_stays_under_a_mebibyte_and_says_what_was_cut():
-    outcomes = [replace(PASS, line="é" * 1000)] * 1000 + [FAIL]  # about 2 MB of rows
+    outcomes = [replace(PASS, reason="é" * 1000)] * 1000 + [FAIL]  # about 2 MB of rows
     text = github.summary(outcomes)
     assert len(text.encode()) < 1024**2
     assert "hybrid / static" in text
@@ -238,6 +238,14 @@ def test_the_benchmark_lists_hold_ratios_and_counts_by_direction_and_never_a_spe
         "extra": f"pass: {PASS.reason}\n{PASS.command}",
     }
     assert "range" not in lower[1]
+
+
+def test_a_change_in_percent_is_charted_as_the_ratio_that_it_is():
+    change = Figure("wall_change", 0.5, "%", -0.25, 1.0, "lower")
+    (entry,) = json.loads(benchmark_action.render([replace(PASS, figures=(change,))]))
+    assert (entry["name"], entry["unit"]) == ("ci / mixer / speed / wall_ratio", "×")
+    assert entry["value"] == pytest.approx(1.005)
+    assert entry["range"] == "[0.998, 1.010]"
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,12 @@
 """Figures as github-action-benchmark draws them over commits: its `customSmallerIsBetter` and `customBiggerIsBetter`.
 
 Gives ratios, shares and counts only. A stored speed compares two machines, not two commits: times and images per second
-are left out.
+are left out. A change in percent is given as the ratio that it is, for the action divides each value by the last one.
 """
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 from bench.ci import wording
@@ -14,7 +15,8 @@ from bench.metrics import UNITS
 from bench.outcomes import Figure, Outcome
 
 _COUNTS = ("parameters", "macs", "flops", "elements", "images", "tokens", "epochs")
-_RELATIVE = ("ratio", "%", "points")
+_RELATIVE = ("ratio", "%")
+_CHANGE = "_change"  # how the name of a change ends: `wall_change`, in percent
 
 
 def render(outcomes: Sequence[Outcome], better: Literal["lower", "higher"] = "lower") -> str:
@@ -22,7 +24,17 @@ def render(outcomes: Sequence[Outcome], better: Literal["lower", "higher"] = "lo
 
     A count without a direction stands among those of which less is better, so that growth raises the alert.
     """
-    return dumps([_entry(each, figure) for each in outcomes for figure in each.figures if _belongs(figure, better)])
+    found = [(each, _as_ratio(figure)) for each in outcomes for figure in each.figures]
+    return dumps([_entry(outcome, figure) for outcome, figure in found if _belongs(figure, better)])
+
+
+def _as_ratio(figure: Figure) -> Figure:
+    """`wall_change` of +0.3 % becomes `wall_ratio` of 1.003; any other figure stays as it is."""
+    if figure.unit != "%" or not figure.name.endswith(_CHANGE):
+        return figure
+    low, high = (None if end is None else 1 + end / 100 for end in (figure.low, figure.high))
+    name = f"{figure.name.removesuffix(_CHANGE)}_ratio"
+    return replace(figure, name=name, value=1 + figure.value / 100, unit="ratio", low=low, high=high)
 
 
 def _belongs(figure: Figure, better: str) -> bool:

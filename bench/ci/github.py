@@ -122,5 +122,5 @@ def _property(text: str) -> str:
 
 def _row(outcome: Outcome, several: bool) -> str:
     what = f"{outcome.group} · {wording.title(outcome)}" if several else wording.title(outcome)
-    cells = (_MARKS[outcome.status], escaped(what), escaped(outcome.word), escaped(outcome.line or outcome.reason))
+    cells = (_MARKS[outcome.status], escaped(what), escaped(outcome.word), escaped(outcome.reason))
     return f"| {' | '.join(cells)} |\n"

@@ -58,7 +58,10 @@ def _case(suite: ElementTree.Element, outcome: Outcome) -> None:
         element = ElementTree.SubElement(case, _ELEMENTS[outcome.status], told)
         if outcome.command:
             element.text = _clean(f"{outcome.reason}\n{outcome.command}")
-    lines = [outcome.line or outcome.reason, *(f"{each.name}: {wording.amount(each)}" for each in outcome.figures)]
+    lines = [
+        *dict.fromkeys((outcome.line, outcome.reason)),
+        *(f"{each.name}: {wording.amount(each)}" for each in outcome.figures),
+    ]
     lines += [f"again: {outcome.command}"] if outcome.command else []
     ElementTree.SubElement(case, "system-out").text = _clean("\n".join(filter(None, lines)))
 
