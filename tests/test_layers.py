@@ -23,7 +23,7 @@ FLOORS = {
     "verdicts": 9, "comparison": 9, "listing": 9,
     "charts": 10,
     "ci": 10,
-    "report": 11, "console": 11, "progress": 12, "steps": 13,
+    "report": 11, "console": 11, "progress": 12, "steps": 13, "pytest_plugin": 13,
 }  # fmt: skip
 WORKSHOP = {
     "vision_import", "environment", "imagefiles", "data", "sample", "models", "building", "training", "measures",
