@@ -49,6 +49,17 @@ store_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program.")
 
 
+suite_argument = click.argument(
+    "suite", type=click.Path(path_type=Path), default=Path("suites/ci.toml"), metavar="[SUITE]"
+)
+baseline_option = click.option(
+    "--baseline",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The committed baseline.  [default: SUITE with the suffix .baseline.json]",
+)
+
+
 @click.group(cls=Bench, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package.__version__, prog_name="bench")
 def bench() -> None:
@@ -244,6 +255,67 @@ def doctor(data: Path | None, as_json: bool) -> None:
     from bench.environment import findings
 
     table([asdict(finding) for finding in findings(data)], as_json)
+
+
+@bench.command()
+@suite_argument
+@baseline_option
+@click.option("--only", multiple=True, metavar="GLOB", help="Only guards with such a key, e.g. 'mixer*'.")
+@click.option("--static-only", is_flag=True, help="Only counts, shapes and types: exact, in seconds.")
+@click.option("--throughput", is_flag=True, help="Speed is a must: exit 3 when the baseline's code cannot be had.")
+@click.option("--ref", metavar="COMMIT", help="Compare speed with this commit.  [default: the baseline's]")
+@click.option("--ref-python", type=click.Path(path_type=Path), metavar="PATH", help="The baseline side's Python.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--strict", is_flag=True, help="Exit 4 when speed was skipped or stays undecided.")
+@click.option("--seed", type=int, metavar="N", help="Draws the orders within and between rounds.  [default: a new one]")
+@json_option
+@click.option("--junit", type=click.Path(path_type=Path), metavar="PATH", help="Also write JUnit XML.")
+@click.option("--github", is_flag=True, help="Annotations and step summary, as within GitHub Actions.")
+@click.option("--benchmark-json", type=click.Path(path_type=Path), metavar="PATH", help="For github-action-benchmark.")
+@click.option("--badge", type=click.Path(path_type=Path), metavar="PATH", help="A badge for shields.io.")
+@click.option(
+    "--self-test", type=click.IntRange(1), metavar="N", help="What a check can see here: N checks of equal code."
+)
+@click.option("--inject", type=click.FloatRange(0, 900), default=0.0, metavar="PCT", help="Slow this side down by PCT.")
+@click.option("--record", type=click.Path(path_type=Path), metavar="PATH", help="Keep each self-test as a JSON line.")
+def check(
+    suite: Path, strict: bool, as_json: bool, github: bool, self_test: int | None, inject: float, **options: Any
+) -> None:
+    """Check that the guarded models are still what was accepted, and still as fast."""
+    with steps.a_bug_is_no_finding():
+        files = {form: options.pop(form) for form in ("junit", "benchmark_json", "badge")}
+        record = options.pop("record")
+        if self_test:
+            chosen = {name: options[name] for name in ("baseline", "only", "device", "seed", "ref")}
+            raise SystemExit(steps.self_test(suite, self_test, inject, as_json=as_json, record=record, **chosen))
+        outcomes = steps.check(suite, inject_pct=inject, **options)
+        raise SystemExit(steps.tell(outcomes, strict=strict, as_json=as_json, github=github, files=files))
+
+
+@bench.group()
+def baseline() -> None:
+    """Show or move what `bench check` compares with."""
+
+
+@baseline.command(name="show")
+@suite_argument
+@baseline_option
+@json_option
+def show_baseline(suite: Path, baseline: Path | None, as_json: bool) -> None:
+    """Show what was accepted, when and why."""
+    steps.show_baseline(suite, baseline, as_json)
+
+
+@baseline.command()
+@suite_argument
+@baseline_option
+@click.option("--reason", required=True, metavar="TEXT", help="Why the baseline moves, for who reviews it.")
+@click.option("--model", metavar="NAME", help="Only this guard, which then carries its own commit.")
+def accept(suite: Path, baseline: Path | None, reason: str, model: str | None) -> None:
+    """Make what is committed here the baseline, and print old and new values. The only way in which it moves."""
+    from datetime import UTC, datetime
+
+    steps.accept(suite, baseline, reason, model, today=f"{datetime.now(UTC):%Y-%m-%d}")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from bench.errors import StoreError, UsageError
-from bench.spec import Key, Rule, Table, Text
+from bench.spec import Key, Table, Text
 
 SCHEMA = 1
 NOTE = "information only, never compared"
@@ -92,7 +92,7 @@ class Baseline(Table):
     baseline_commit: Commit
     updated: Text
     reason: Text
-    rule: Rule | None = None  # as it was accepted, so that a looser one is seen
+    rule: dict[str, int | float | list[int]] = Field(default_factory=dict)  # as accepted, so that a looser one is seen
     models: dict[Key, Accepted]
 
     def commit_of(self, key: str) -> str:
@@ -124,7 +124,7 @@ def read(path: Path, suite: Path) -> Baseline:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:  # neither UTF-8 nor JSON; a file with conflict marks is caught here too
         raise UsageError(
-            f"{path}: the baseline file is damaged: {error}. Get it back from git, or make it anew: {accept}"
+            f"{path}: the baseline file is damaged: {error}. Get it back from git, or remove it and make it anew: {accept}"
         ) from error
     written = raw.get("schema") if isinstance(raw, dict) else None
     if isinstance(written, int) and written > SCHEMA:
@@ -136,12 +136,38 @@ def read(path: Path, suite: Path) -> Baseline:
         return Baseline.model_validate_json(text)
     except ValidationError as error:
         problems = "\n".join(f"{path} {_in_words(each)}" for each in error.errors(include_url=False))
-        raise UsageError(f"{problems}\nthe baseline file is damaged: get it back from git, or: {accept}") from error
+        raise UsageError(
+            f"{problems}\nthe baseline file is damaged: get it back from git, or remove it and make it anew: {accept}"
+        ) from error
 
 
 def _in_words(problem: Any) -> str:
     where = ".".join(str(part) for part in problem["loc"]) or "top level"
     return f"[{where}]: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+
+
+def rows(baseline: Baseline) -> list[dict[str, Any]]:
+    """One row per model for a table; the speed that was once seen with its machine, and the words that go with it."""
+    found = []
+    for key, model in baseline.models.items():
+        seen = model.last_seen
+        where = ", ".join(str(value) for value in seen.machine.values()) if seen else ""
+        found.append(
+            {
+                "model": key,
+                "params": f"{model.params:,}",
+                "trainable": f"{model.trainable:,}",
+                "buffers": f"{model.buffers:,}",
+                "macs_per_image": f"{model.macs_per_image:,}",
+                "input": model.input,
+                "output": model.output,
+                "dtype": model.dtype,
+                "commit": baseline.commit_of(key)[:12],
+                "accepted": f"{model.updated}: {model.reason}" if model.commit else None,
+                "last seen": f"{seen.images_per_s:.0f} images/s on {where} (not compared)" if seen else None,
+            }
+        )
+    return found
 
 
 def render(baseline: Baseline) -> str:

@@ -4,13 +4,20 @@ Calls both wings and lets them meet only through rows; imports each inside the s
 command stays light.
 """
 
+import os
+import secrets
 import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
-from bench.errors import NothingJudged, NothingSelected
+from bench.errors import BenchError, NothingJudged, NothingSelected, StoreError, UsageError
+
+COULD_NOT_MEASURE = 3
 
 
 def load(paths: tuple[Path, ...] | list[Path]) -> list[Any]:
@@ -117,3 +124,178 @@ def exit_code(verdicts: list[Any], strict: bool) -> int:
     if strict and not judging.judged_any(verdicts):
         raise NothingJudged("no claim could be judged: no comparable rows. `bench report` says why for each")
     return code
+
+
+# The gate
+
+
+def check(
+    suite: Path, *, baseline: Path | None, only: tuple[str, ...], static_only: bool, throughput: bool, **speed: Any
+) -> list[Any]:
+    """The outcomes of a suite's guards against its baseline; what a reader should know beside them is said first."""
+    from bench import baseline as kept
+    from bench.gate import check as gate
+
+    if static_only and throughput:
+        raise UsageError("--static-only and --throughput: one leaves speed out, the other asks for it")
+    (loaded,) = load([suite])
+    keys = gate.select(loaded.suite, only)
+    accepted = kept.read(baseline or kept.path_of(suite), suite)
+    for note in gate.notes(loaded.suite, accepted, dirty(suite)):
+        click.echo(f"note: {note}", err=True)
+    outcomes = gate.static_part(loaded, keys, accepted)
+    if not static_only:
+        outcomes += timed(loaded, keys, accepted, required=throughput, **speed)
+    return sorted(outcomes, key=lambda outcome: keys.index(gate.key_of(outcome)))
+
+
+def timed(
+    loaded: Any, keys: list[str], accepted: Any, *, device: str, seed: int | None, required: bool, ref: str | None,
+    **options: Any,
+) -> list[Any]:  # fmt: skip
+    """The outcomes of the guards' speed. A commit that was asked for by name has to be there."""
+    from bench import console
+    from bench.environment import choose_device
+    from bench.gate.speed import Wish, speed_part
+
+    seed = secrets.randbelow(2**32) if seed is None else seed
+    with console.say.status("starting") as status:
+        wish = Wish(
+            choose_device(device), seed, required=required or ref is not None, ref=ref,
+            progress=lambda key, rounds: status.update(f"{key}: {rounds} rounds"), **options,
+        )  # fmt: skip
+        return speed_part(loaded, keys, accepted, wish)
+
+
+def self_test(
+    suite: Path, times: int, inject_pct: float, *, baseline: Path | None, only: tuple[str, ...], device: str,
+    seed: int | None, ref: str | None, record: Path | None, as_json: bool,
+) -> int:  # fmt: skip
+    """Check equal code so often, and code that is slowed on purpose, and say what a check can see here."""
+    import json
+
+    from bench import baseline as kept
+    from bench import console
+    from bench.environment import choose_device
+    from bench.gate import check as gate
+    from bench.gate import selftest
+    from bench.gate.speed import Wish, equal_code
+
+    (loaded,) = load([suite])
+    keys = gate.select(loaded.suite, only)
+    commit = ref or kept.read(baseline or kept.path_of(suite), suite).baseline_commit
+    seed = secrets.randbelow(2**32) if seed is None else seed
+    half = max(1, times // 2)
+    checks = {0.0: times, inject_pct: times} if inject_pct else {0.0: times, 3.0: half, 5.0: half, 10.0: half}
+    with console.say.status("starting") as status:
+        wish = Wish(choose_device(device), seed, progress=lambda key, rounds: status.update(f"{key}: {rounds} rounds"))
+        found, limits = equal_code(loaded, keys, commit, wish, checks, selftest.appending(record) if record else None)
+    told = selftest.summary(found, limits, seed=seed)
+    click.echo("\n".join(selftest.lines(told)), err=as_json)
+    if as_json:
+        click.echo(json.dumps({"summary": told.as_json(), "checks": [each.as_json() for each in found]}))
+    return COULD_NOT_MEASURE if told.failures else 0
+
+
+def dirty(suite: Path) -> bool | None:
+    """Whether the suite's repository has uncommitted changes; None where there is no repository to ask."""
+    from bench.errors import MeasurementError
+    from bench.gate.repository import uncommitted
+
+    try:
+        return bool(uncommitted(suite.absolute().parent))
+    except MeasurementError:
+        return None
+
+
+def tell(outcomes: list[Any], *, strict: bool, as_json: bool, github: bool, files: dict[str, Path | None]) -> int:
+    """Lines for people, then every form that was asked for; the exit code."""
+    from bench.ci import as_json as json_form
+    from bench.ci import badge, benchmark_action, junit
+    from bench.ci.github import publish
+    from bench.gate import check as gate
+
+    code = gate.exit_code(outcomes, strict)
+    for line in [*gate.lines(outcomes), gate.summary(outcomes, code)]:
+        click.echo(line, err=as_json)
+    if as_json:
+        click.echo(json_form.render(outcomes, {"exit_code": code, "environment": this_machine()}), nl=False)
+    forms = {"junit": junit.render, "benchmark_json": benchmark_action.render, "badge": badge.render}
+    for form, path in files.items():
+        if path is not None:
+            write(path, forms[form](outcomes))
+    publish(outcomes, {**os.environ, "GITHUB_ACTIONS": "true"} if github else os.environ, sys.stderr)
+    return code
+
+
+def this_machine() -> dict[str, Any]:
+    """What a reader of a check has to know about where it ran: no host name, no user name, no path."""
+    from bench import machine
+
+    state = machine.code_state(Path(__file__).parent)
+    return {
+        "cpu": machine.cpu_model(), "cores": machine.cores(), "os": machine.os_name(), "load": machine.load(),
+        "packages": machine.packages(), "bench_commit": state.commit, "bench_dirty": state.dirty,
+    }  # fmt: skip
+
+
+def write(path: Path, text: str) -> None:
+    """A file that was asked for, its folder made where it is missing."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+@contextmanager
+def a_bug_is_no_finding() -> Iterator[None]:
+    """End with 3 where Python would end with 1: a check that broke has found nothing. The traceback is printed."""
+    broke = True
+    try:
+        yield
+        broke = False
+    except (BenchError, click.ClickException, click.exceptions.Exit, click.Abort, SystemExit, KeyboardInterrupt):
+        broke = False
+        raise
+    finally:
+        if broke:
+            traceback.print_exc()
+            raise SystemExit(COULD_NOT_MEASURE)
+
+
+# The baseline
+
+
+def accept(suite: Path, file: Path | None, reason: str, model: str | None, today: str) -> None:
+    """Make what is committed here the baseline, and print what moved."""
+    from bench import baseline as kept
+    from bench.gate import accept as gate
+    from bench.gate.repository import head, uncommitted
+
+    (loaded,) = load([suite])
+    path, folder = file or kept.path_of(suite), suite.absolute().parent
+    commit = head(folder)
+    if changed := uncommitted(folder, apart_from=path):
+        shown = ", ".join(changed[:5]) + (", …" if len(changed) > 5 else "")
+        raise UsageError(f"a baseline is a commit, and there are uncommitted changes: {shown}. Commit them first")
+    old = kept.read(path, suite) if path.exists() else None
+    new = gate.accept(loaded, old, commit=commit, today=today, reason=reason, model=model)
+    kept.write(new, path)
+    for line in gate.changes(old, new):
+        click.echo(line)
+    click.echo(f"{path} is written; commit it alone, so that it is reviewed like code", err=True)
+
+
+def show_baseline(suite: Path, file: Path | None, as_json: bool) -> None:
+    """The baseline as a table: what was accepted, when and why; a speed only with the words that it is not compared."""
+    from bench import baseline as kept
+    from bench.console import table
+
+    path = file or kept.path_of(suite)
+    accepted = kept.read(path, suite)
+    if as_json:
+        click.echo(kept.render(accepted), nl=False)
+        return
+    click.echo(f"{path}: commit {accepted.baseline_commit[:12]}, {accepted.updated}: {accepted.reason}", err=True)
+    table(kept.rows(accepted), as_json=False)
