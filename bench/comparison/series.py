@@ -67,7 +67,9 @@ def series_of(rows: pandas.DataFrame) -> list[Series]:
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
     keys: dict[tuple[Any, ...], dict[str, Any]] = {}
     for row in _records(rows):
-        text, question = questions.setdefault(row[_QUESTION], _question(row[_QUESTION]))
+        if row[_QUESTION] not in questions:  # one long text in many rows is read once
+            questions[row[_QUESTION]] = _question(row[_QUESTION])
+        text, question = questions[row[_QUESTION]]
         columns = {name: row[name] for name in conditions(row["metric"]) if name not in (_QUESTION, "model", "part")}
         subject = (row["metric"], row["model"], row["dataset"], row["part"])
         key = (subject, text, tuple(columns.values()))

@@ -1,0 +1,74 @@
+"""What our timing adds to one tiny forward pass: nearly nothing beside the plain loop somebody would write.
+
+Blocks of both alternate and are compared pair by pair, so that what disturbs the machine disturbs both alike.
+"""
+
+import time
+
+import torch
+
+from bench.building import build, images
+from bench.environment import fix_conditions
+from bench.measures import _stopwatch
+from bench.plan import Case
+from bench.stats import median, median_interval
+
+TINY = {"patch_size": 16, "width": 8, "depth": 1, "token_mlp": 4, "channel_mlp": 8}
+PAIRS = 40
+AT_MOST = 1.1
+CASE = Case(
+    "tiny", "s", "0", "quick", "timing", "tiny", "mlp_mixer",
+    model_args=TINY, num_classes=10, image_size=32, batch_size=1,
+)  # fmt: skip
+
+
+def plain(count: int) -> float:
+    """Seconds of so many calls, as a script without bench would take them."""
+    begun = time.perf_counter()
+    with torch.inference_mode():
+        for _ in range(count):
+            MODEL(BATCH)
+    return time.perf_counter() - begun
+
+
+MODEL, BATCH = build(CASE).eval(), images(CASE)
+
+
+def test_our_loop_takes_at_most_a_tenth_longer_than_a_plain_one():
+    fix_conditions("cpu", 1)
+    timed = _stopwatch.timer("cpu", time.perf_counter)
+    with _stopwatch.undisturbed():
+        call = _stopwatch.forward(CASE)
+        _stopwatch.warm_up(call, timed)
+        count = _stopwatch.calls_per_block(call, timed, 0.02)
+        ratios = []
+        for number in range(PAIRS):
+            if number % 2:
+                theirs = plain(count)
+                ratios.append(timed(call, count) / theirs)
+            else:
+                ratios.append(timed(call, count) / plain(count))
+    found = median_interval(ratios)
+    print(f"\nours / plain loop = {found.point:.3f} [{found.low:.3f}, {found.high:.3f}], blocks of {count} calls")
+    assert found.point < AT_MOST
+
+
+def test_one_tiny_forward_takes_under_5_ms(benchmark):
+    fix_conditions("cpu", 1)
+    with _stopwatch.undisturbed():
+        call = _stopwatch.forward(CASE)
+        output = benchmark.pedantic(call, rounds=200, warmup_rounds=20)
+    assert output.shape == (1, 10)
+    if benchmark.stats:
+        assert benchmark.stats.stats.median < 0.005
+
+
+def test_building_a_tiny_model_and_its_batch_costs_under_a_hundred_forwards(benchmark):
+    fix_conditions("cpu", 1)
+    with _stopwatch.undisturbed():
+        call = _stopwatch.forward(CASE)
+        _stopwatch.warm_up(call, _stopwatch.timer("cpu", time.perf_counter))
+        forward_s = median([_stopwatch.timer("cpu", time.perf_counter)(call, 10) / 10 for _ in range(20)])
+    benchmark.pedantic(_stopwatch.forward, (CASE,), rounds=20, warmup_rounds=2)
+    if benchmark.stats:
+        assert benchmark.stats.stats.median < 100 * forward_s
