@@ -51,7 +51,8 @@ class Round:
 class Limits:
     """The rule in numbers. Changes and probabilities are shares (0.01 is one percent).
 
-    After `looks` rounds the check may end; `confirm` fresh rounds follow a suspicion and are judged alone.
+    After `looks` rounds the check may end; `confirm` fresh rounds follow a suspicion and are judged alone. Where they
+    still promise something, as many again join them: each of the two looks has half of `confirm_alpha`.
     """
 
     tolerated: float
@@ -65,6 +66,11 @@ class Limits:
     def ceilings(self) -> tuple[float, float, float]:
         """At each look, the change up to which a check passes: from `tolerated` to `min_effect` (1, 2 and 2.5 %)."""
         return self.tolerated, (self.tolerated + 2 * self.min_effect) / 3, self.min_effect
+
+    @property
+    def confirm_looks(self) -> tuple[int, int]:
+        """After how many fresh rounds a suspicion may be confirmed."""
+        return self.confirm, 2 * self.confirm
 
 
 @dataclass(frozen=True)
@@ -91,8 +97,8 @@ def limits(rule: Rule, configurations: int) -> Limits:
     """The rule for a suite of that many configurations: together they keep the false-alarm bound of one.
 
     The confirmation's level is 0.05 for one or two configurations and 0.1 / N for N of them. A level that the rule's
-    confirmation rounds cannot resolve gets more rounds: 12 above 50 configurations, and in any case enough that the
-    smallest round may contradict the others.
+    confirmation rounds cannot resolve gets more rounds: 12 above 50 configurations, and in any case enough that rounds
+    which all agree confirm at the first look.
 
     Raises:
         SuiteError: looks that do not rise, a tolerated change not below the minimum effect, or an alpha that no
@@ -119,9 +125,9 @@ def limits(rule: Rule, configurations: int) -> Limits:
 
 
 def false_alarm_bound(limits: Limits, metrics: int = 2) -> float:
-    """The most likely a "regression" can be for equal code: two looks of `metrics` tests, and again in confirmation.
+    """The most likely a "regression" can be for equal code: two looks of `metrics` tests, at each of two stages.
 
-    The stages see different rounds, so their bounds multiply: 2 * 2 * 0.01 times 2 * 0.05 is 0.4 %.
+    The stages see different rounds, so their bounds multiply: 2 * 2 * 0.01 times 2 * 2 * 0.025 is 0.4 %.
     """
     return min(1.0, 2 * metrics * limits.alpha) * min(1.0, metrics * limits.confirm_alpha)
 
@@ -135,7 +141,7 @@ def step(rounds: Sequence[Round], confirmation: Sequence[Round], limits: Limits)
     Raises:
         ValueError: some rounds have CPU times and others do not.
     """
-    return _step(_first_stage(rounds, limits), confirmation, limits)
+    return _step(_first_stage(rounds, limits), confirmation, limits)[0]
 
 
 def change(rounds: Sequence[Round], confirmation: Sequence[Round], limits: Limits) -> Change:
@@ -147,9 +153,8 @@ def change(rounds: Sequence[Round], confirmation: Sequence[Round], limits: Limit
     if not rounds:
         raise ValueError("no rounds: there is no change to report")
     stage = _first_stage(rounds, limits)
-    word = _step(stage, confirmation, limits)
-    first = _columns(rounds[: stage.rounds])
-    fresh = _columns(confirmation[: limits.confirm] if stage.suspect else [])
+    word, fresh_rounds = _step(stage, confirmation, limits)
+    first, fresh = _columns(rounds[: stage.rounds]), _columns(confirmation[:fresh_rounds])
     confirmed = word in ("regression", "faster", "unconfirmed")
     (wall, cpu), margin = (fresh, 0.0) if confirmed else (first, limits.tolerated)
     turn = stage.suspect or 1
@@ -186,17 +191,23 @@ def _first_stage(rounds: Sequence[Round], limits: Limits) -> _Stage:
     return _Stage(flagged.get(used), used, *ends[1], still)
 
 
-def _step(stage: _Stage, confirmation: Sequence[Round], limits: Limits) -> Step:
+def _step(stage: _Stage, confirmation: Sequence[Round], limits: Limits) -> tuple[Step, int]:
+    """What comes next, and how many rounds of the confirmation count."""
     if stage.open:
-        return "more"
+        return "more", 0
     if stage.suspect is None:
-        return "inconclusive" if stage.slower == "inconclusive" else "pass"
-    fresh = _columns(confirmation)
-    if len(confirmation) < limits.confirm:
-        return "confirm"
-    if not _exceeds(_first(fresh, limits.confirm), stage.suspect, 0.0, limits.confirm_alpha, limits):
-        return "unconfirmed"
-    return "regression" if stage.suspect > 0 else "faster"
+        return ("inconclusive" if stage.slower == "inconclusive" else "pass"), 0
+    columns, there = _columns(confirmation), len(confirmation)
+    for n in limits.confirm_looks:
+        if there < n:
+            return "confirm", there
+        fresh = _first(columns, n)
+        if _exceeds(fresh, stage.suspect, 0.0, limits.confirm_alpha / 2, limits):
+            return ("regression" if stage.suspect > 0 else "faster"), n
+        # A suspicion that fresh rounds do not share at all ends here: more of them could only be luck.
+        if _at_most(fresh, stage.suspect, limits.ceilings[1]):
+            break
+    return "unconfirmed", n
 
 
 def _search(columns: Columns, turn: int, limits: Limits) -> tuple[End, int]:
@@ -209,9 +220,14 @@ def _search(columns: Columns, turn: int, limits: Limits) -> tuple[End, int]:
         # The first look only passes, so that it spends nothing of the false-alarm bound.
         if look > 0 and _exceeds(seen, turn, limits.tolerated, limits.alpha, limits):
             return "flagged", n
-        if all(turn * _centre(values) <= math.log1p(ceiling) for values in seen if values is not None):
+        if _at_most(seen, turn, ceiling):
             return "pass", n
     return "inconclusive", limits.looks[-1]
+
+
+def _at_most(columns: Columns, turn: int, ceiling: float) -> bool:
+    """Whether neither time grew by more than the ceiling."""
+    return all(turn * _centre(values) <= math.log1p(ceiling) for values in columns if values is not None)
 
 
 def _exceeds(columns: Columns, turn: int, margin: float, level: float, limits: Limits) -> bool:
@@ -260,7 +276,8 @@ def _reason(word: Step, stage: _Stage, first: Columns, fresh: Columns, limits: L
         wanted = next(look for look in limits.looks if look > n)
         return f"unfinished, {n} of {wanted} rounds: {found}"
     if word == "confirm":
-        return f"unfinished, {len(fresh[0])} of {limits.confirm} confirmation rounds, after {n} rounds with {found}"
+        wanted = next(look for look in limits.confirm_looks if look > len(fresh[0]))
+        return f"unfinished, {len(fresh[0])} of {wanted} confirmation rounds, after {n} rounds with {found}"
     if word == "inconclusive":
         return (
             f"after {n} rounds {found} ({_ps(first, 1, limits.tolerated)}): above the {_share(limits.min_effect)} "
@@ -271,7 +288,7 @@ def _reason(word: Step, stage: _Stage, first: Columns, fresh: Columns, limits: L
         most = dict(zip(limits.looks, limits.ceilings, strict=True))[stage.slower_rounds]
         passed = f"after {stage.slower_rounds} rounds not more than {_share(most)} slower"
         return f"{passed}: {found}" if n == stage.slower_rounds else f"{passed}, after {n} not surely faster: {found}"
-    asked = f"{_ps(fresh, turn, 0.0)}, at most {limits.confirm_alpha:g} is asked"
+    asked = f"{_ps(fresh, turn, 0.0)}, at most {limits.confirm_alpha / 2:g} is asked"
     confirmed = f"{len(fresh[0])} fresh rounds give {_told(fresh)} ({asked})"
     if word == "unconfirmed":
         return f"{n} rounds suggested a {'slowdown' if turn > 0 else 'speed-up'}, {found}, but {confirmed}"

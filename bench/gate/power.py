@@ -111,7 +111,7 @@ def _caught(turns: Sequence[Callable[[], Round]], limits: Limits) -> Count:
     for draw in turns:
         # All at once: rounds after the decision do not count.
         first = [draw() for _ in range(limits.looks[-1])]
-        hits += step(first, [draw() for _ in range(limits.confirm)], limits) == "regression"
+        hits += step(first, [draw() for _ in range(limits.confirm_looks[-1])], limits) == "regression"
     return Count(hits, len(turns))
 
 
