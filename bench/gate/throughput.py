@@ -7,6 +7,7 @@ workers do.
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -66,7 +67,7 @@ def compare(
     progress: Callable[[str, int, Speed], None] = lambda key, rounds, speed: None,
     decide: Decide = regression.step,
     clock: Callable[[], float] = time.perf_counter,
-    variables: Mapping[str, str] | None = None,
+    hired: Crew | None = None,
 ) -> list[Speed]:
     """Compare every subject, round by round and in turns, until the rule has decided on each.
 
@@ -78,11 +79,11 @@ def compare(
         time_limit_s: for one round, and for the start of a server.
         progress: told of a subject's key, its number of rounds and what is known, after each of its rounds.
         decide: what comes next, from the rounds and those of the confirmation.
-        variables: what the workers' environment is made from; default this process's.
+        hired: the crew of an earlier comparison on this device, whose servers are up; default one for this comparison.
     """
     sides: dict[Name, Side] = {"baseline": baseline, "candidate": candidate}
-    with crew(device, dict(os.environ if variables is None else variables), time_limit_s) as hired:
-        table = _Table(sides, limits, device, seed, inject_pct, time_limit_s, decide, clock, hired)
+    with nullcontext(hired) if hired else crew(device, os.environ, time_limit_s) as staff:
+        table = _Table(sides, limits, device, seed, inject_pct, time_limit_s, decide, clock, staff)
         speeds = [table.tried(Speed(subject, step=decide((), (), limits))) for subject in subjects]
         while any(speed.open for speed in speeds):
             for place, speed in enumerate(speeds):
