@@ -71,6 +71,13 @@ def test_a_count_is_equal_or_different_and_more_parameters_are_worse(run):
     assert (macs.word, macs.changed, macs.effect.point) == ("equal", False, 1.0)
 
 
+def test_one_multiply_accumulate_more_is_seen_in_all_digits(run):
+    sides = [run(name, (case(), "macs", count, {})) for name, count in ((A, 42_337_536), (B, 42_337_537))]
+    (row,) = tables.compared(compare(*sides))
+    assert (row["first"], row["second"]) == ("42,337,536 MACs", "42,337,537 MACs")
+    assert row["change"] == "+1, under 0.01 %"
+
+
 def test_a_count_that_was_nothing_is_told_as_a_difference(run):
     found = only(compare(run(A, (case(), "uncounted_calls", 0, {})), run(B, (case(), "uncounted_calls", 3, {}))))
     assert (found.scale, found.effect.point, found.word) == ("difference", 3.0, "different")
@@ -284,7 +291,7 @@ def test_the_command_prints_a_table_and_says_that_speed_is_no_gate(store):
     done = command(store, "run-a", "last")
     assert done.returncode == 0, done.stderr
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
-    assert "mixer params 1,000 parameters 1,100 parameters +10.00 % different, worse" in lines
+    assert "mixer params 1,000 parameters 1,100 parameters +100, +10.00 % different, worse" in lines
     assert any(line.startswith("mixer fps") and line.endswith("worse (no gate)") for line in lines)
     assert "`bench check` is" in done.stderr
 

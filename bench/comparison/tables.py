@@ -9,6 +9,7 @@ from typing import Any
 from bench import notation
 from bench.comparison.effects import Compared
 from bench.comparison.series import Apart
+from bench.metrics import UNITS
 
 NO_GATE = (
     "Times and speeds of two runs were taken at different times: their intervals cover the blocks within each run and "
@@ -79,12 +80,11 @@ ALL = (facts, compared, apart)
 
 
 def _row(each: Compared) -> dict[str, Any]:
-    scale = notation.scale(each.unit, each.first, each.second)
     return {
         "what": each.what,
         "metric": each.metric,
-        "first": f"{scale.text(each.first)} {scale.unit}".rstrip(),
-        "second": f"{scale.text(each.second)} {scale.unit}".rstrip(),
+        "first": _value(each, each.first),
+        "second": _value(each, each.second),
         "change": _change(each),
         "interval": _interval(each),
         "word": _word(each),
@@ -97,10 +97,22 @@ def _word(each: Compared) -> str:
     return f"{each.word} (no gate)" if each.clocked and each.changed else each.word
 
 
+def _value(each: Compared, value: float) -> str:
+    """Both values of a quantity share one scale; a count has all its digits, for one more must be seen."""
+    scale = notation.scale(each.unit, each.first, each.second)
+    if each.kind == "exact" and each.first.is_integer() and each.second.is_integer():
+        scale = notation.Scale(UNITS.get(each.unit, each.unit))
+    return f"{scale.text(value)} {scale.unit}".rstrip()
+
+
 def _change(each: Compared) -> str:
-    """A ratio as the change in percent that a reader asks for; a difference in its own unit."""
+    """A ratio as the change in percent that a reader asks for, after how many more; a difference in its own unit."""
+    if each.word == "equal":
+        return ""
     if each.scale == "ratio":
-        return _percent(each.effect.point)
+        more = each.second - each.first
+        count = f"{notation.Scale('').signed(more)}, " if each.kind == "exact" and more.is_integer() else ""
+        return f"{count}{_percent(each.effect.point)}"
     scale = notation.scale(each.effect_unit, each.effect.point)
     return f"{scale.signed(each.effect.point)} {scale.unit}".rstrip()
 
@@ -121,5 +133,6 @@ def _percent(ratio: float) -> str:
     if ratio >= 2:
         return f"{ratio:.2f} ×"
     text = f"{abs(ratio - 1) * 100:.2f}"
-    sign = "" if not text.strip("0.") else "+" if ratio > 1 else notation.MINUS
-    return f"{sign}{text} %"
+    if not text.strip("0."):
+        return "0.00 %" if ratio == 1 else "under 0.01 %"
+    return f"{'+' if ratio > 1 else notation.MINUS}{text} %"
