@@ -168,7 +168,7 @@ def test_a_quiet_machine_is_told_so_with_its_spread_and_a_curve_marked_as_simula
     assert found.spread_pct["mixer"] == pytest.approx(1.8, abs=0.3)
     by_effect = {each.effect_pct: each.caught.pct for each in found.simulated}
     assert by_effect[0] < 1
-    assert by_effect[1] < by_effect[3] < by_effect[5]
+    assert by_effect[1] < by_effect[3] <= by_effect[5]
     assert by_effect[5] > 95
     words = [line for line in lines(found) if line.startswith("simulated, 100 checks for each effect")]
     assert len(words) == 1
