@@ -131,6 +131,7 @@ def test_annotations_are_errors_warnings_and_notices_and_nothing_for_a_plain_pas
     levels = [line.split(" ")[0] for line in github.annotations(ALL).splitlines()]
     assert levels == ["::error", "::error", "::warning", "::notice"]
     assert github.annotations([PASS]) == ""
+    assert github.annotations([replace(SKIP, word="not measured")]).startswith("::notice ")
 
 
 def test_annotations_name_no_file_where_there_is_none():

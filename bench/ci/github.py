@@ -19,13 +19,14 @@ _CUT_BYTES = 400  # room for the sentence that says what was cut
 _LEVELS = ("error", "warning", "notice")
 # A passed outcome with one of these words needs nobody's attention.
 _PLAIN_WORDS = ("pass", "passed", "reproduced", "answered")
+_OPEN_WORD = "not measured"  # the usual state of a claim, and nothing to warn of
 _MARKS: dict[Status, str] = {"failed": "❌", "error": "⚠️", "skipped": "⚪", "passed": "✅"}
 
 
 def annotations(outcomes: Sequence[Outcome]) -> str:
-    """Workflow commands, one to a line: failed and error are errors, skipped warns, an unusual pass is a notice.
+    """Workflow commands, one to a line: failed and error are errors, what stayed undecided warns.
 
-    At most ten of each level; how many more there are is said in a last line that is no annotation. Empty when
+    Notices are what was never measured, and a pass with an unusual word: new, faster, unconfirmed. At most ten of each level; how many more there are is said in a last line that is no annotation. Empty when
     everything simply passed.
     """
     lines: list[str] = []
@@ -98,7 +99,7 @@ def _level(outcome: Outcome) -> str | None:
     if outcome.status in ("failed", "error"):
         return "error"
     if outcome.status == "skipped":
-        return "warning"
+        return "notice" if outcome.word == _OPEN_WORD else "warning"
     return None if outcome.word in _PLAIN_WORDS else "notice"
 
 

@@ -91,7 +91,7 @@ def write(
     else:
         text = _RENDERERS[form](page)
     if str(path) == "-":
-        print(text)
+        sys.stdout.write(text)
         return None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
