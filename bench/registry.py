@@ -21,6 +21,11 @@ from typing import Any, TypeVar
 from bench.errors import UsageError
 
 Factory = TypeVar("Factory", bound=Callable[..., Any])
+# What code that is not bench's may raise while it is imported, built or run. No interrupt and no exit is among it.
+OTHERS_ERRORS = (
+    ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, NameError, OSError, RuntimeError,
+    SyntaxError, TypeError, ValueError,
+)  # fmt: skip
 
 
 class Registry:
@@ -130,7 +135,7 @@ def load_plugin(name: str, beside: Path) -> ModuleType:
         beside: the folder of the suite file.
 
     Raises:
-        UsageError: there is no such module or file.
+        UsageError: there is no such module or file, or it cannot be imported; with its own words.
     """
     if not name.endswith(".py"):
         try:
@@ -149,7 +154,11 @@ def load_plugin(name: str, beside: Path) -> ModuleType:
     assert spec.loader is not None, path
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except OTHERS_ERRORS as error:
+        del sys.modules[module_name]
+        raise UsageError(f"plug-in '{name}': {type(error).__name__}: {error}") from error
     return module
 
 

@@ -19,14 +19,11 @@ from bench.errors import BenchError, MeasurementError
 from bench.measures._meta import QuickShapes
 from bench.measures._operators import Recorder, attention_in_parts
 from bench.plan import Case
+from bench.registry import OTHERS_ERRORS
 from bench.spec import Suite
 
 ITSELF = "(model)"  # what the model owns outside its modules
-# What a model's own code may raise while it is built or run. A bug of bench keeps its traceback.
-REFUSALS = (
-    ArithmeticError, AssertionError, AttributeError, BenchError, ImportError, LookupError, NameError, OSError,
-    RuntimeError, TypeError, ValueError,
-)  # fmt: skip
+REFUSALS = (BenchError, *OTHERS_ERRORS)  # what a model may answer; a bug of bench keeps its traceback
 
 
 def case_of(suite: Suite, key: str) -> Case:
