@@ -96,6 +96,12 @@ def test_junit_says_the_line_the_figures_and_the_command_of_each_case():
     assert out == [PASS.line, PASS.reason, figure, f"again: {PASS.command}"]
 
 
+def test_a_count_keeps_all_its_digits():
+    counted = replace(PASS, figures=(Figure("macs", 42_337_536, "macs"),))
+    root = ElementTree.fromstring(junit.render([counted]))
+    assert root.find(".//property").attrib == {"name": "mixer / speed: macs", "value": "42,337,536 MACs"}
+
+
 def test_junit_has_one_suite_for_each_group_in_order():
     root = ElementTree.fromstring(junit.render([PASS, replace(FAIL, group="b"), SKIP]))
     assert [(suite.get("name"), suite.get("tests")) for suite in root] == [("ci", "2"), ("b", "1")]

@@ -14,7 +14,6 @@ from bench.ci.as_json import dumps
 from bench.metrics import UNITS
 from bench.outcomes import Figure, Outcome
 
-_COUNTS = ("parameters", "macs", "flops", "elements", "images", "tokens", "epochs")
 _RELATIVE = ("ratio", "%")
 _CHANGE = "_change"  # how the name of a change ends: `wall_change`, in percent
 
@@ -40,7 +39,7 @@ def _as_ratio(figure: Figure) -> Figure:
 def _belongs(figure: Figure, better: str) -> bool:
     if not math.isfinite(figure.value):
         return False
-    if figure.unit in _COUNTS:
+    if figure.unit in wording.COUNTS:
         return (figure.better or "lower") == better
     return figure.unit in _RELATIVE and figure.better == better
 

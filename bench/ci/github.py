@@ -26,8 +26,8 @@ _MARKS: dict[Status, str] = {"failed": "❌", "error": "⚠️", "skipped": "⚪
 def annotations(outcomes: Sequence[Outcome]) -> str:
     """Workflow commands, one to a line: failed and error are errors, what stayed undecided warns.
 
-    Notices are what was never measured, and a pass with an unusual word: new, faster, unconfirmed. At most ten of each level; how many more there are is said in a last line that is no annotation. Empty when
-    everything simply passed.
+    Notices are what was never measured, and a pass with an unusual word: new, faster, unconfirmed. At most ten of each
+    level; how many more there are is said in a last line that is no annotation. Empty when everything simply passed.
     """
     lines: list[str] = []
     more: list[str] = []

@@ -7,8 +7,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from bench import notation
+from bench.metrics import UNITS
 from bench.outcomes import Figure, Outcome, Status
 
+# Units of what is counted and not measured.
+COUNTS = ("parameters", "macs", "flops", "elements", "images", "tokens", "epochs")
 # What a reader has to see first.
 STATUSES: tuple[Status, ...] = ("failed", "error", "skipped", "passed")
 
@@ -39,9 +42,10 @@ def bounds(figure: Figure) -> str | None:
 
 
 def amount(figure: Figure) -> str:
-    """`1.003 × [0.991, 1.014]`: the number with its unit and its bounds."""
-    scale = notation.scale(
-        figure.unit, *(value for value in (figure.value, figure.low, figure.high) if value is not None)
-    )
+    """`1.003 × [0.991, 1.014]`: the number with its unit and its bounds; a count with all its digits."""
+    known = [end for end in (figure.value, figure.low, figure.high) if end is not None]
+    scale = notation.scale(figure.unit, *known)
+    if len(known) == 1 and figure.unit in COUNTS and float(figure.value).is_integer():
+        scale = notation.Scale(UNITS[figure.unit])
     number = f"{scale.text(figure.value)} {scale.unit}".rstrip()
     return " ".join(filter(None, (number, bounds(figure))))
