@@ -10,6 +10,7 @@ Wilcoxon's signed-rank test is exact. Hence `false_alarm_bound`, which needs not
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from bench import stats
@@ -254,7 +255,8 @@ def _first(columns: Columns, n: int) -> Columns:
     return wall[:n], None if cpu is None else cpu[:n]
 
 
-def _centre(values: Sequence[float]) -> float:
+@lru_cache(maxsize=64)  # both searches, and every look of the next question, ask for the same centres
+def _centre(values: tuple[float, ...]) -> float:
     return stats.hodges_lehmann(values).point
 
 
