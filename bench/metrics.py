@@ -146,6 +146,23 @@ _TABLE = (
     Metric("test_top1_pct", "%", "higher", 1, "accuracy", "test accuracy after the epoch", 2),
     Metric("epoch_s", "s", "lower", 1, "accuracy", "seconds of one training epoch without its evaluation", 1),
     Metric("train_fps", "images/s", "higher", 1, "accuracy", "training images per second over the epoch", 1),
+    Metric(
+        "patch_filters",
+        "1",
+        "neither",
+        1,
+        "accuracy",
+        "filters of the patch embedding (part = its path); the largest ones after the last epoch are its detail",
+    ),
+    Metric(
+        "opposite_cosine",
+        "1",
+        "neither",
+        1,
+        "accuracy",
+        "mean cosine of each token-mixing unit with its most opposite one (part = path); epoch 0 is before training",
+        2,
+    ),
 )
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _TABLE}

@@ -141,6 +141,7 @@ CONDITIONS: dict[str, tuple[str, ...]] = {
     "train_top1_pct": LEARNED,
     "test_loss": LEARNED,
     "test_top1_pct": LEARNED,
+    "opposite_cosine": LEARNED,
     "latency_s": CLOCKED,
     "latency_p50_s": CLOCKED,
     "latency_p95_s": CLOCKED,

@@ -15,6 +15,7 @@ from bench.context import Context
 from bench.data import Dataset
 from bench.errors import MeasurementError
 from bench.imagefiles import ImageFiles
+from bench.measures._weights import weight_readings
 from bench.plan import Case, plain
 from bench.recipes import Recipe
 from bench.records import DataFacts, Reading, canonical_json
@@ -30,6 +31,7 @@ def accuracy(case: Case, context: Context) -> Iterator[DataFacts | Reading]:
     the epoch on all test images; `epoch_s`, `train_fps` are those of the training alone. A loss that was not finite is
     a reading without a value that says where, and which layer was the first to hold a NaN or an infinity. The last
     `test_top1_pct` carries which test images were right (`records.unpacked_bits`), so that models can be paired.
+    Of a Mixer the filters and token-mixing weights after the last epoch follow, for pictures.
 
     Raises:
         MeasurementError: the case has no data set, recipe or seed, or they do not fit together.
@@ -44,8 +46,10 @@ def accuracy(case: Case, context: Context) -> Iterator[DataFacts | Reading]:
     model = building.build(replace(case, precision="float32"), device=context.device, seed=case.seed)
     yield DataFacts(dataset.sha256, len(dataset.train_labels), len(dataset.test_labels))
     layout, keep = building.LAYOUTS[case.layout], checkpoint_file(case, context)
+    yield from weight_readings(model, 0)
     for result in train(model, dataset, recipe, seed=case.seed, context=context, layout=layout, keep=keep):
         yield from readings(result)
+    yield from weight_readings(model, recipe.epochs)
 
 
 def checkpoint_file(case: Case, context: Context) -> Path | None:
