@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 SUITE = "suites/ci.toml"
+MOST_TOLD = 8  # differences that a failed test shows; the command that it ends with shows all
 
 
 @pytest.fixture
@@ -76,5 +77,7 @@ def _judged(guard: str, outcomes: list[Any]) -> str:
     lines = []
     for outcome in wrong:
         told = outcome.details.get("differences") or [outcome.reason]
-        lines += [f"{outcome.name}: {outcome.word}", *(f"  {each}" for each in told), f"  again: {outcome.command}"]
+        more = [f"and {len(told) - MOST_TOLD} more"] if len(told) > MOST_TOLD else []
+        again = f"again: {outcome.command}"
+        lines += [f"{outcome.name}: {outcome.word}", *(f"  {each}" for each in (*told[:MOST_TOLD], *more, again))]
     return "\n".join([f"bench_check({guard!r})", *lines]) if lines else ""

@@ -174,6 +174,16 @@ def test_an_interrupted_training_is_not_compared_by_its_last_epoch(run):
     assert tables.apart(found) == [{"not comparable": "test_top1_pct mixer, cifar10, seed 0: last epoch 3 | 2"}]
 
 
+def test_a_seed_whose_loss_was_not_finite_is_named_and_not_stepped_over(run):
+    nan = {"epoch": 3, "status": "failed", "reason": "the value was nan"}
+    broken = [*curve([50, 60.0, 70.0], 0)[:2], (curve([50, 60.0, 70.0], 0)[0][0], "test_top1_pct", None, nan)]
+    good = curve([50, 60.0, 70.0], 1)
+    found = compare(run(A, *broken, *good), run(B, *broken, *good))
+    assert {each.values for each in found.compared} == {(1, 1)}, "seed 1 alone"
+    line = "test_top1_pct mixer, cifar10: status failed: the value was nan | failed: the value was nan"
+    assert tables.apart(found) == [{"not comparable": line}]
+
+
 # What is not comparable
 
 

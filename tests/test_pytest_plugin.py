@@ -74,10 +74,14 @@ def test_it(bench_check):
 
 
 def test_a_changed_width_fails_with_the_modules_that_changed_and_no_traceback(project):
-    done = pytest_in(project(16, "def test_it(bench_check):\n    bench_check('tiny', suite='suites/ci.toml')\n"))
+    done = pytest_in(
+        project(16, "def test_it(bench_check):\n    bench_check('tiny', suite='suites/ci.toml')\n"), "-W", "ignore"
+    )
     assert done.returncode == 1
-    # The head: 8 * 10 + 10 = 90 parameters before, 16 * 10 + 10 = 170 now.
-    assert "head has 170 parameters, the baseline 90" in done.stdout, done.stdout
+    # The embedding: 16 * 16 * 3 * 8 + 8 = 6,152 parameters before, twice as many now.
+    assert "patch_embedding has 12,304 parameters, the baseline 6,152" in done.stdout, done.stdout
+    assert "more\n" in done.stdout
+    assert len([line for line in done.stdout.splitlines() if line.startswith("  ")]) == 8 + 1 + 1
     assert "tiny / static: regression" in done.stdout
     assert "Traceback" not in done.stdout
     assert "pytest_plugin.py" not in done.stdout

@@ -67,8 +67,7 @@ def effects(first: Series, second: Series, varying: Sequence[str] = ()) -> Itera
     """
     what = named(first, varying)
     if not (first.samples and second.samples):
-        states = ((series.failures or ("ok",))[0] for series in (first, second))
-        yield Apart((first.metric,), what, "status", *states)
+        yield _by_status(first, second, what)
     elif conditions(first.metric) == LEARNED:
         yield from _learned(first, second, what)
     else:
@@ -76,11 +75,19 @@ def effects(first: Series, second: Series, varying: Sequence[str] = ()) -> Itera
 
 
 def _learned(first: Series, second: Series, what: str) -> Iterator[Compared | Apart]:
-    """Differences of the last epoch, and of the best one for an accuracy, seed by seed."""
-    curves = [_by_seed(series.samples) for series in (first, second)]
+    """Differences of the last epoch, and of the best one for an accuracy, seed by seed.
+
+    A seed with an epoch that has no value is left out on both sides: what is not finite is not stepped over.
+    """
+    if failed := first.failed_seeds | second.failed_seeds:
+        yield _by_status(first, second, what)
+    curves = [
+        {seed: samples for seed, samples in _by_seed(series.samples).items() if seed not in failed}
+        for series in (first, second)
+    ]
     both = [seed for seed in curves[0] if seed in curves[1]]
     if len(both) < max(map(len, curves)):
-        known = (", ".join(map(str, sorted(curve, key=str))) for curve in curves)
+        known = (", ".join(map(str, sorted(curve, key=str))) or "none" for curve in curves)
         yield Apart((first.metric,), what, "seeds", *known)
     ends = {seed: tuple(curve[seed][-1].epoch for curve in curves) for seed in both}
     for seed, (one, other) in ends.items():
@@ -94,6 +101,10 @@ def _learned(first: Series, second: Series, what: str) -> Iterator[Compared | Ap
     if first.unit == "%" and METRICS[first.metric].better == "higher":
         best = [[max(sample.value for sample in curve[seed]) for seed in both] for curve in curves]
         yield _paired(first, f"{what}, best epoch", *best)
+
+
+def _by_status(first: Series, second: Series, what: str) -> Apart:
+    return Apart((first.metric,), what, "status", *((side.failures or ("ok",))[0] for side in (first, second)))
 
 
 def _by_seed(samples: Sequence[Sample]) -> dict[int | None, list[Sample]]:

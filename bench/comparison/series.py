@@ -39,6 +39,7 @@ class Series:
     conditions: Mapping[str, Any]
     samples: tuple[Sample, ...]
     failures: tuple[str, ...]  # `failed: out of memory`, for rows without a value
+    failed_seeds: frozenset[int | None] = frozenset()
 
     @property
     def metric(self) -> str:
@@ -140,8 +141,11 @@ def _flat(value: Any, path: str) -> Iterator[tuple[str, Any]]:
 def _series(subject: tuple[Any, ...], known: Mapping[str, Any], rows: list[dict[str, Any]]) -> Series:
     good = [row for row in rows if row["status"] == "ok" and row["value"] is not None]
     samples = tuple(Sample(row["seed"], row["epoch"], row["repeat"], float(row["value"])) for row in good)
-    failures = dict.fromkeys(": ".join(filter(None, (r["status"], r["reason"]))) for r in rows if r["status"] != "ok")
-    return Series((subject[0], subject[1], subject[2], subject[3]), rows[0]["unit"], known, samples, tuple(failures))
+    bad = [row for row in rows if row["status"] != "ok"]
+    failures = tuple(dict.fromkeys(": ".join(filter(None, (row["status"], row["reason"]))) for row in bad))
+    seeds = frozenset(row[_SEED] for row in bad)
+    four = (subject[0], subject[1], subject[2], subject[3])
+    return Series(four, rows[0]["unit"], known, samples, failures, seeds)
 
 
 def _unequal(*sides: Mapping[str, Any]) -> list[str]:
