@@ -311,11 +311,14 @@ def show_baseline(suite: Path, baseline: Path | None, as_json: bool) -> None:
 @baseline_option
 @click.option("--reason", required=True, metavar="TEXT", help="Why the baseline moves, for who reviews it.")
 @click.option("--model", metavar="NAME", help="Only this guard, which then carries its own commit.")
-def accept(suite: Path, baseline: Path | None, reason: str, model: str | None) -> None:
+@click.option(
+    "--seen", type=click.Path(path_type=Path), metavar="FILE", help="Note the speeds of this `bench check --json`."
+)
+def accept(suite: Path, baseline: Path | None, reason: str, model: str | None, seen: Path | None) -> None:
     """Make what is committed here the baseline, and print old and new values. The only way in which it moves."""
     from datetime import UTC, datetime
 
-    steps.accept(suite, baseline, reason, model, today=f"{datetime.now(UTC):%Y-%m-%d}")
+    steps.accept(suite, baseline, reason, model, seen, today=f"{datetime.now(UTC):%Y-%m-%d}")
 
 
 if __name__ == "__main__":

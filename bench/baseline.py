@@ -124,7 +124,8 @@ def read(path: Path, suite: Path) -> Baseline:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:  # neither UTF-8 nor JSON; a file with conflict marks is caught here too
         raise UsageError(
-            f"{path}: the baseline file is damaged: {error}. Get it back from git, or remove it and make it anew: {accept}"
+            f"{path}: the baseline file is damaged: {error}. Get it back from git, or remove it and make it anew: "
+            f"{accept}"
         ) from error
     written = raw.get("schema") if isinstance(raw, dict) else None
     if isinstance(written, int) and written > SCHEMA:
@@ -144,6 +145,38 @@ def read(path: Path, suite: Path) -> Baseline:
 def _in_words(problem: Any) -> str:
     where = ".".join(str(part) for part in problem["loc"]) or "top level"
     return f"[{where}]: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+
+
+def noting(model: Accepted, seen: LastSeen | None) -> Accepted:
+    """The model with a speed beside it, which no verdict reads."""
+    return model.model_copy(update={"last_seen": seen})
+
+
+def seen_in(report: Path) -> dict[str, LastSeen]:
+    """The speeds that a check's JSON report holds, by guard, each with the machine that it was seen on.
+
+    Raises:
+        UsageError: no such file, or not the report of `bench check --json`.
+    """
+    try:
+        told = json.loads(report.read_text(encoding="utf-8"))
+        around = told["environment"]
+        machine = {key: around[key] for key in ("cpu", "cores", "os")} | {"torch": around["packages"]["torch"]}
+        return {
+            outcome["details"]["speed"]["subject"]["key"]: LastSeen(
+                images_per_s=round(figure["value"], 1),
+                batch_size=outcome["details"]["speed"]["subject"]["batch_size"],
+                threads=outcome["details"]["speed"]["subject"]["threads"],
+                machine=machine,
+            )
+            for outcome in told["outcomes"]
+            for figure in outcome["figures"]
+            if figure["name"] == "images_per_s"
+        }
+    except OSError as error:
+        raise UsageError(f"{report}: cannot be read: {error.strerror}") from error
+    except (ValueError, LookupError, TypeError) as error:
+        raise UsageError(f"{report}: is not what `bench check --json` prints: {error!r}") from error
 
 
 def rows(baseline: Baseline) -> list[dict[str, Any]]:

@@ -36,8 +36,8 @@ def known_suites(measured_in: str | None = None) -> list[Path]:
         return found
     from bench.store import Store
 
-    measured = Store(measured_in).suites()
-    return [each.path for each in load(found) if each.suite.id in measured] or found
+    measured, loaded = Store(measured_in).suites(), [each for each in load(found) if each.suite.claims]
+    return [each.path for each in loaded if each.suite.id in measured] or [each.path for each in loaded] or found
 
 
 def measured(loaded: list[Any], *, store: str, dry_run: bool, force: bool, **options: Any) -> bool:
@@ -73,6 +73,8 @@ def planned(loaded: list[Any], device: str, profile: str | None, seeds: int | No
     from bench.plan import plan, select
 
     cases = [case for each in loaded for case in plan(each.suite, each.sha256, profile, device, seeds)]
+    if not cases:
+        raise NothingSelected("nothing to measure here. A suite of guards alone is for `bench check`")
     return select(list({case.id: case for case in reversed(cases)}.values())[::-1], only)
 
 
@@ -267,7 +269,7 @@ def a_bug_is_no_finding() -> Iterator[None]:
 # The baseline
 
 
-def accept(suite: Path, file: Path | None, reason: str, model: str | None, today: str) -> None:
+def accept(suite: Path, file: Path | None, reason: str, model: str | None, seen: Path | None, today: str) -> None:
     """Make what is committed here the baseline, and print what moved."""
     from bench import baseline as kept
     from bench.gate import accept as gate
@@ -280,7 +282,8 @@ def accept(suite: Path, file: Path | None, reason: str, model: str | None, today
         shown = ", ".join(changed[:5]) + (", …" if len(changed) > 5 else "")
         raise UsageError(f"a baseline is a commit, and there are uncommitted changes: {shown}. Commit them first")
     old = kept.read(path, suite) if path.exists() else None
-    new = gate.accept(loaded, old, commit=commit, today=today, reason=reason, model=model)
+    speeds = kept.seen_in(seen) if seen else None
+    new = gate.accept(loaded, old, commit=commit, today=today, reason=reason, model=model, seen=speeds)
     kept.write(new, path)
     for line in gate.changes(old, new):
         click.echo(line)

@@ -519,3 +519,30 @@ def test_a_model_that_the_baseline_s_code_cannot_build_ends_with_3_and_says_on_w
     done = program(project, "check", "--ref", older, "--only", "moving", code=3)
     assert f"could not be timed in the baseline, commit {older[:12]}" in done.stdout
     assert "static PASS  speed NOT MEASURED" in done.stdout
+
+
+def test_a_suite_of_guards_alone_breaks_no_other_command(project):
+    suite = "suites/ci.toml"
+    assert json.loads(project.bench("validate", suite, "--json", code=0).stdout)[0]["claims"] == 0
+    assert json.loads(project.bench("list", "suites", "--json", code=0).stdout)[0]["profiles"] == ""
+    assert "for `bench check`" in project.bench("run", suite, "--profile", "quick", code=5).stderr
+    assert "There are no claims" in project.bench("report", suite, "--format", "md", "-o", "-", code=0).stdout
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('model = "other"', 'model = "othr"', "[guards.other]: model: no model 'othr'. Did you mean 'other'?"),
+        ("[guards.", "[curves.", "a suite needs at least one of [claims.…] and [guards.…]"),
+    ],
+)
+def test_a_suite_s_guards_are_checked_before_anything_is_built(project, old, new, words):
+    project.suite.write_text(SUITE.replace(old, new))
+    assert words in project.bench("validate", "suites/ci.toml", code=2).stderr
+
+
+def test_a_rule_that_was_changed_is_printed_when_it_is_accepted(project):
+    project.suite.write_text(f'{SUITE}\n[rule]\nwhy = "in a hurry"\nmin_effect_pct = 50.0\n')
+    commit(project.folder)
+    done = project.bench("baseline", "accept", "--reason", "in a hurry", code=0)
+    assert "[rule]  min_effect_pct  2.5 -> 50.0" in done.stdout
