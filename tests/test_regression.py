@@ -37,7 +37,7 @@ def walk(first, confirmation, rule=ONE):
         if (word := step(first[:n], [], rule)) != "more":
             break
     confirmed = 0
-    while word == "confirm":
+    while word == "confirm" and confirmed < len(confirmation):
         confirmed += 1
         word = step(first[:n], confirmation[:confirmed], rule)
     return word, n, confirmed
@@ -159,6 +159,13 @@ def test_whatever_the_sizes_equal_code_is_suspected_and_confirmed_within_the_lev
 
 def test_equal_code_passes_after_six_rounds():
     assert walk(rounds(QUIET_PCT), []) == ("pass", 6, 0)
+
+
+def test_the_first_look_never_suspects_whatever_the_level():
+    """Six rounds that agree have p = 2^-6 = 0.016, within an alpha of 0.05; spent here, it would be a third look."""
+    loose = limits(Rule(why="x", alpha=0.05), 1)
+    assert step(rounds([5] * 6), [], loose) == "more"
+    assert step(rounds([5] * 10), [], loose) == "confirm"
 
 
 def test_five_percent_slower_is_confirmed_after_ten_and_ten_rounds():
