@@ -217,6 +217,8 @@ def test_what_a_summary_already_holds_counts_against_its_limit(tmp_path, taken):
     github.publish(ALL * 10, {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(path)}, io.StringIO())
     assert taken <= path.stat().st_size <= 1024**2
     assert path.read_bytes().startswith(b"x" * taken)
+    room = 1024**2 - taken
+    assert ("Cut here" in path.read_text()) == (room > 500), "what fits is written, and says that it is cut"
 
 
 # github-action-benchmark, badge, JSON

@@ -154,6 +154,12 @@ def test_the_last_and_the_best_epoch_are_told_apart(run):
     assert [each.effect.point for each in compare(first, second).compared] == [4.0, 1.0]
 
 
+def test_the_order_of_the_rows_in_the_store_says_nothing(run):
+    rows = curve([50, 60.0, 70.0], 0)
+    found = compare(run(A, *rows), run(B, rows[2], rows[0], rows[1]))
+    assert [each.word for each in found.compared] == ["equal", "equal"]
+
+
 def test_one_seed_has_no_interval_and_equal_curves_are_equal(run):
     last, _ = compare(run(A, *curve([60.0], 0)), run(B, *curve([61.0], 0))).compared
     assert last.word == "no interval"
@@ -191,6 +197,16 @@ def test_other_threads_are_named_with_both_values(run):
     found = compare(run(A, *blocks(100, 1, threads=1)), run(B, *blocks(100, 2, threads=2)))
     assert found.compared == ()
     assert tables.apart(found) == [{"not comparable": "fps mixer: threads 1 | 2"}]
+
+
+def test_of_several_the_nearest_is_named(run):
+    sizes = [case(measure="timing", batch_size=size) for size in (1, 64)]
+    sides = [
+        [(each, "fps", 100.0, {"threads": threads, "batch_size": each.batch_size}) for each in sizes]
+        for threads in (1, 2)
+    ]
+    found = compare(run(A, *sides[0]), run(B, *reversed(sides[1])))
+    assert tables.apart(found) == [{"not comparable": "fps mixer: threads 1 | 2"}], "and not the batch size as well"
 
 
 def test_a_count_does_not_ask_for_the_same_threads(run):
