@@ -1,13 +1,13 @@
 """Which figures a suite has, in the order of the page.
 
-Draws nothing itself: `forest.py`, `accuracy.py`, `curves.py`, `studies.py` and `bars.py` do.
+Draws nothing itself: the files beside it do, one per kind of figure.
 """
 
 from collections.abc import Sequence
 
 import pandas as pd
 
-from bench.charts import accuracy, bars, curves, forest, studies
+from bench.charts import accuracy, bars, curves, forest, hardware, studies, weights
 from bench.charts.figures import Absent, Figure
 from bench.charts.frames import PublishedCurve, trained_models, trainings
 from bench.plan import models_of
@@ -36,10 +36,15 @@ def figures_of(
         for dataset, recipe in _curves_of(suite):
             name = f"{suite.id}-curves-{dataset}-{recipe}"
             figures.append(curves.learning_curves(name, suite, found, published, dataset, recipe))
+    if weights.has_pictures(suite, found):
+        figures.append(weights.filters(f"{suite.id}-filters", suite, found))
+        figures.append(weights.mixing(f"{suite.id}-mixing", suite, found))
     if _timed_and_trained(suite):
         figures.append(curves.speed_over_accuracy(f"{suite.id}-speed", suite, found))
     if "side_by_side" in measured:
         figures.append(bars.time_ratios(f"{suite.id}-ratios", suite, found))
+    if hardware.published_times(suite, published):
+        figures.append(hardware.epoch_times(f"{suite.id}-epochs", suite, found, published))
     if studies.grid_of(suite):
         figures.append(studies.heat_map(f"{suite.id}-grid", suite, found, published))
     if studies.sized(suite):

@@ -214,7 +214,7 @@ def _name_again(element: ElementTree.Element, name: str, wanted: set[str]) -> No
         element.set("id", f"{name}-{identity}")
     target = element.attrib.pop(_HREF, None)
     if target is not None:
-        element.set("href", f"#{name}-{target.removeprefix('#')}")
+        element.set("href", f"#{name}-{target[1:]}" if target.startswith("#") else target)  # else: an image's own bytes
     for key, value in element.attrib.items():
         if "url(#" in value:
             element.set(key, value.replace("url(#", f"url(#{name}-"))
