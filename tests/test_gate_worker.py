@@ -16,6 +16,7 @@ from bench.gate import worker as worker_file
 from bench.gate.crew import PADDING, Crew, crew
 from bench.gate.rounds import Side, Subject, job
 from bench.gate.server import ALLOCATOR, WorkerFailed, deadline, environment, new_worker
+from bench.stats import median
 
 needs_fork = pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux only")
 needs_glibc = pytest.mark.skipif(not os.confstr("CS_GNU_LIBC_VERSION"), reason="only glibc reads these variables")
@@ -80,8 +81,8 @@ def test_a_worker_answers_with_the_seconds_of_as_many_forwards_as_it_is_asked_fo
         one, many = (worker.ask({"forwards": n}) for n in (1, 2000))
     assert len(ready["warm_up_faults"]) >= 3
     assert 0 < one["wall_s"] < many["wall_s"]
-    assert 0.5 * 2000 * ready["forward_s"] < many["cpu_s"] * 4
-    assert many["cpu_s"] == pytest.approx(many["wall_s"], rel=0.9)
+    assert many["cpu_s"] > one["cpu_s"] > 0
+    assert many["cpu_s"] < 1.1 * many["wall_s"]  # one thread cannot work longer than it takes
 
 
 def test_a_model_is_built_in_its_tree_and_finds_the_trees_files_first(tree, hired):
@@ -138,15 +139,14 @@ def test_a_missing_plugin_is_named(tree, hired):
 
 @needs_glibc
 def test_the_allocators_variables_reach_the_worker_so_that_a_forward_faults_in_no_memory(tree, hired):
-    with closing(hired.worker("baseline", sys.executable, 1, 0)) as worker:
-        worker.ask(asked(tree, "hungry"))
-        pinned = worker.ask({"forwards": 5})["faults"] / 5
-    assert pinned < 16
     variables = {name: text for name, text in environment(1, os.environ).items() if name not in ALLOCATOR}
-    with closing(new_worker("baseline", sys.executable, variables)) as worker:
-        worker.ask(asked(tree, "hungry"))
-        free = worker.ask({"forwards": 5})["faults"] / 5
-    assert free > 64_000_000 / 65536  # a fault for each page, also where pages are large: without them, one sees it
+    faults = []
+    for worker in (hired.worker("baseline", sys.executable, 1, 0), new_worker("baseline", sys.executable, variables)):
+        with closing(worker):
+            worker.ask(asked(tree, "hungry"))
+            faults.append(median([worker.ask({"forwards": 1})["faults"] for _ in range(15)]))
+    assert faults[0] < 16
+    assert faults[1] > 64_000_000 / 65536  # without them every forward has a fault for each page, however large
 
 
 @pytest.mark.parametrize("forking", [pytest.param(True, marks=needs_fork), False])
