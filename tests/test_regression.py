@@ -168,6 +168,19 @@ def test_the_first_look_never_suspects_whatever_the_level():
     assert step(rounds([5] * 10), [], loose) == "confirm"
 
 
+def test_a_suspicion_must_be_sure_beyond_the_tolerated_change_and_not_only_beyond_none():
+    """Three of ten below 1 % take the least ranks from W+: 55 - 6 = 49 < 50. All above leave it whole."""
+    large = [4.0, 4.1, 4.2, 4.3, 4.4, 4.5, 4.6]
+    assert step(rounds([*large, 0.5, 0.6, 0.7], cpu=False), [], ONE) == "more"
+    assert step(rounds([*large, 1.5, 1.6, 1.7], cpu=False), [], ONE) == "confirm"
+
+
+def test_the_first_suspicion_ends_both_searches():
+    """Ten rounds whose wall time fell and whose CPU time rose; ten more, never asked for, would raise both."""
+    turned = [Round(math.log(0.95), math.log(1.03))] * 10 + [Round(math.log(1.3), math.log(1.3))] * 10
+    assert step(turned, rounds([-5] * 10), ONE) == "faster"
+
+
 def test_five_percent_slower_is_confirmed_after_ten_and_ten_rounds():
     slower = rounds(QUIET_PCT, times=1.05)
     assert walk(slower, slower[10:]) == ("regression", 10, 10)
