@@ -30,7 +30,8 @@ class Bench(click.Group):
             click.echo(f"bench: {error}", err=True)
             raise SystemExit(error.exit_code) from error
         except KeyboardInterrupt as error:
-            click.echo("bench: interrupted; every finished row is kept, run the same command again to go on", err=True)
+            kept = "; every finished row is kept, run the same command again to go on"
+            click.echo(f"bench: interrupted{kept if context.invoked_subcommand == 'run' else ''}", err=True)
             raise SystemExit(130) from error
 
 
