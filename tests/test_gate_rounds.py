@@ -174,6 +174,13 @@ def test_a_model_that_only_one_side_has_fails_on_the_other_before_anything_is_ti
     assert "no model 'spin'" in found.failure
 
 
+def test_a_model_that_no_side_has_is_the_candidates_failure(tmp_path, hired):
+    same = made_tree(tmp_path / "old", 1)
+    (found,) = compare([subject(factory="spun")], same, same, LIMITS, hired=hired, seed=1)
+    assert (found.failed_side, found.failed_stage) == ("candidate", "lookup")
+    assert "Did you mean 'spin'?" in found.failure
+
+
 def test_a_name_never_reaches_a_shell(tmp_path, hired):
     same = made_tree(tmp_path / "old", 1)
     hostile = f"$(touch {tmp_path}/pwned); touch {tmp_path}/pwned #"

@@ -51,6 +51,9 @@ def mortal(*, num_classes, image_size, how):
             raise ValueError("no such depth: 3")
     return Mortal()
 
+# As the registry does it: the name is known, the file is imported when it is asked for.
+models._modules["torn"] = "torn_model"
+
 @models.register("family")
 def family(name, *, num_classes, image_size):
     if name != "kind": raise AssertionError(name)
@@ -61,6 +64,7 @@ def family(name, *, num_classes, image_size):
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     (tmp_path / "plugin.py").write_text(PLUGIN)
+    (tmp_path / "torn_model.py").write_text("def torn(:\n")
     return tmp_path
 
 
@@ -96,14 +100,14 @@ def test_a_tree_with_a_bench_of_its_own_is_asked_for_its_own_models(tmp_path, hi
     package.mkdir()
     (package / "__init__.py").write_text("")
     (package / "registry.py").write_text(
-        "import torch\n"
+        "class UsageError(Exception): pass\n"
         "class models:\n"
-        "    def get(name): raise LookupError('the registry of the tree, asked for ' + name)\n"
+        "    def get(name): raise UsageError('the registry of the tree, asked for ' + name)\n"
     )
     with closing(hired.worker("candidate", sys.executable, 1, 0)) as worker, pytest.raises(WorkerFailed) as caught:
         worker.ask(asked(tmp_path, plugins=[]))
     assert (caught.value.stage, caught.value.side) == ("lookup", "candidate")
-    assert caught.value.reason == "LookupError: the registry of the tree, asked for plain"
+    assert caught.value.reason == "UsageError: the registry of the tree, asked for plain"
 
 
 def test_a_name_with_a_tail_hands_the_tail_to_the_factory(tree, hired):
@@ -115,6 +119,7 @@ def test_a_name_with_a_tail_hands_the_tail_to_the_factory(tree, hired):
     ("factory", "args", "stage", "reason"),
     [
         ("plain", {"depth": 1}, "build", "unexpected keyword argument 'depth'"),
+        ("torn", {}, "build", "SyntaxError"),
         ("nowhere; touch pwned", {}, "lookup", "no model 'nowhere; touch pwned'"),
         ("mortal", {"how": "raises"}, "forward", "ValueError: no such depth: 3"),
         ("mortal", {"how": "killed"}, "lost", "killed by signal 9"),

@@ -105,7 +105,9 @@ def refuse(writer: BinaryIO, kind: type[BaseException], error: BaseException, tr
     """Tell the tool what went wrong at which stage, leave the traceback on standard error, and end."""
     sys.__excepthook__(kind, error, trace)
     sys.stderr.flush()
-    answer(writer, {"failed": stage, "reason": f"{kind.__name__}: {error}"[:MOST_REASON]})
+    # The registry imports a model's file when it is asked for it: only its own words mean that there is no such model.
+    at = "build" if stage == "lookup" and kind.__name__ != "UsageError" else stage
+    answer(writer, {"failed": at, "reason": f"{kind.__name__}: {error}"[:MOST_REASON]})
     os._exit(1)
 
 
