@@ -266,6 +266,13 @@ def test_a_corrupt_and_a_newer_baseline_file_end_with_2_each_in_its_own_words(pr
     assert "no baseline file" in project.bench("check", code=2).stderr
 
 
+def test_a_terminal_lists_some_differences_and_counts_the_rest(project):
+    project.suite.write_text(SUITE.replace("width = 8, depth = 1", "width = 16, depth = 3"))
+    done = project.bench("check", "--static-only", "--json", "--only", "tiny", code=1)
+    count = len(json.loads(done.stdout)["outcomes"][0]["details"]["differences"])
+    assert f"       and {count - 12} more, all of them in --json" in done.stderr.splitlines()
+
+
 def test_a_bug_does_not_end_with_the_code_of_a_regression(capsys):
     with pytest.raises(SystemExit) as ended, steps.a_bug_is_no_finding():
         raise ZeroDivisionError("a bug")

@@ -15,7 +15,7 @@ from bench.spec import Rule, Suite
 from bench.suitefile import LoadedSuite
 
 STATIC, SPEED = "static", "speed"
-MOST_TOLD = 3  # differences that a reason holds; the details hold all
+MOST_TOLD, MOST_LISTED = 3, 12  # differences that a reason and a terminal hold; the details hold all
 
 # 1: what was found holds whatever else failed. 3: something could not be measured. 4: only under --strict.
 REGRESSION, COULD_NOT_MEASURE, NOT_SURE = 1, 3, 4
@@ -125,7 +125,7 @@ def _by(shape: Sequence[object]) -> str:
 
 
 def lines(outcomes: Sequence[Outcome]) -> list[str]:
-    """One line per guard, its parts side by side; below it every difference of one that is not what was accepted."""
+    """One line per guard, its parts side by side; below it how one differs from what was accepted."""
     keys = list(dict.fromkeys(key_of(outcome) for outcome in outcomes))
     width = max(map(len, keys), default=0)
     found = []
@@ -137,7 +137,8 @@ def lines(outcomes: Sequence[Outcome]) -> list[str]:
         found.append("  ".join([key.ljust(width), *told]))
         for outcome in parts:
             below = outcome.details.get("differences") or ([] if outcome.status == "passed" else [outcome.reason])
-            found += [f"{' ' * width}  {each}" for each in below]
+            more = [f"and {len(below) - MOST_LISTED} more, all of them in --json"] if len(below) > MOST_LISTED else []
+            found += [f"{' ' * width}  {each}" for each in [*below[:MOST_LISTED], *more]]
     return found
 
 
