@@ -158,6 +158,33 @@ class Cost(Table):
     where: str | None = None
 
 
+class Column(Table):
+    """A column of a source's table: a device of `bench.cost`, or, without one, a count of operations."""
+
+    label: Text
+    device: str | None = None
+
+
+class PrintedRow(Table):
+    """A line of a source's table: the check behind each cell, or a training that is counted and priced in full."""
+
+    group: Text
+    label: Text
+    checks: list[str] = []  # one per column: "C3", "C3.2" for its second `also`, "" where nothing is printed
+    training: str | None = None  # a key of `costs`
+
+
+class Printed(Table):
+    """A table of a source, which the report shows with each published number beside the one that comes out here."""
+
+    title: Text
+    source: str
+    where: Text
+    note: str | None = None
+    columns: Annotated[list[Column], Field(min_length=1)]
+    rows: Annotated[list[PrintedRow], Field(min_length=1)]
+
+
 class Check(Table):
     """One thing a claim says, and the band in which the measured value makes it true.
 
@@ -240,6 +267,7 @@ class Suite(Table):
     quantities: dict[Key, Quantity] = {}
     curves: dict[Key, Curve] = {}
     costs: dict[Key, Cost] = {}
+    tables: dict[Key, Printed] = {}
     claims: dict[Key, Claim] = {}
     rule: Rule | None = None
     guards: dict[Key, Guard] = {}

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from bench import expressions
+from bench import expressions, printed
 from bench.errors import SuiteError, UsageError
 from bench.plan import plan, selected_by, yields
 from bench.recipes import Recipe
@@ -165,6 +165,7 @@ def _reference_problems(raw: Raw) -> Iterator[str]:
     yield from _drawn_problems(raw)
     yield from _claim_problems(raw)
     yield from _guard_problems(raw)
+    yield from printed.problems(raw)
 
 
 def _unknown(table: str, key: str, value: Any, kind: str, known: list[str]) -> Iterator[str]:

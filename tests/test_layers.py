@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "bench"
 FLOORS = {
     "__init__": 0, "errors": 0, "stats": 0, "machine": 0,
     "metrics": 1, "registry": 1, "expressions": 1, "vision_import": 1, "context": 1, "outcomes": 1,
-    "records": 2, "recipes": 2, "spec": 2, "counts": 2, "cost": 2, "notation": 2, "tiles": 2,
+    "records": 2, "recipes": 2, "spec": 2, "counts": 2, "cost": 2, "notation": 2, "tiles": 2, "printed": 3,
     "plan": 3, "sample": 3, "regression": 3,
     "suitefile": 4, "baseline": 4, "forecast": 4, "environment": 4, "imagefiles": 4, "data": 4, "models": 4,
     "building": 5, "training": 5,

@@ -95,14 +95,15 @@ def _panels(suite: Suite, rows: pd.DataFrame, metric: str) -> list[Panel]:
 def _of_model(suite: Suite, rows: pd.DataFrame, model: str, title: str) -> list[Panel]:
     rows = rows[rows["model"] == model]
     rows = rows[rows["seed"] == rows["seed"].min()]
-    before = dict(zip(rows["part"], rows["value"].where(rows["epoch"] == 0), strict=True))
+    untrained = rows[rows["epoch"] == 0]
+    before = {str(part): float(value) for part, value in zip(untrained["part"], untrained["value"], strict=True)}
     return [
         Panel(
             model,
             suite.models[model].label,
             str(line["part"]),
             float(line["value"]),
-            None if pd.isna(before.get(line["part"])) else float(before[line["part"]]),
+            before.get(str(line["part"])),
             int(line["seed"]),
             int(line["epoch"]),
             title,

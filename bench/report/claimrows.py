@@ -22,7 +22,8 @@ def claim_rows(
     suite: Suite, verdicts: Sequence[Verdict], anchors: Mapping[tuple[str, str], str]
 ) -> tuple[ClaimRow, ...]:
     """The rows of one suite's claim table; claims about the same thing stand together."""
-    return tuple(_claim(suite, verdict, anchors) for verdict in _together(verdicts))
+    by_id = {verdict.claim: verdict for verdict in verdicts}
+    return tuple(_claim(suite, verdict, anchors, by_id) for verdict in _together(verdicts))
 
 
 def _together(verdicts: Sequence[Verdict]) -> list[Verdict]:
@@ -36,7 +37,9 @@ def _together(verdicts: Sequence[Verdict]) -> list[Verdict]:
     return list(ordered.values())
 
 
-def _claim(suite: Suite, verdict: Verdict, anchors: Mapping[tuple[str, str], str]) -> ClaimRow:
+def _claim(
+    suite: Suite, verdict: Verdict, anchors: Mapping[tuple[str, str], str], by_id: Mapping[str, Verdict]
+) -> ClaimRow:
     source = suite.sources[verdict.source]
     return ClaimRow(
         anchor=anchors[verdict.suite, verdict.claim],
@@ -55,7 +58,23 @@ def _claim(suite: Suite, verdict: Verdict, anchors: Mapping[tuple[str, str], str
         note=verdict.note,
         checks=tuple(_check(check) for check in verdict.checks),
         compare=tuple(Link(other, anchors.get((verdict.suite, other))) for other in verdict.compare),
+        beside=_supported([verdict, *(by_id[other] for other in verdict.compare if other in by_id)]),
     )
+
+
+def _supported(verdicts: Sequence[Verdict]) -> str | None:
+    """Of claims about the same thing, which one the measurement supports; nothing where there is only one."""
+    if len(verdicts) < 2:
+        return None
+    words = {verdict.claim: verdict.verdict for verdict in sorted(verdicts, key=lambda each: each.claim)}
+    holding = [claim for claim, word in words.items() if word in ("reproduced", "answered")]
+    refuted = [claim for claim, word in words.items() if word in ("contradicted", "inconsistent")]
+    if holding and refuted:
+        return f"The measurement supports {' and '.join(holding)}, not {' and '.join(refuted)}"
+    if holding and len(holding) == len(words):
+        return f"{' and '.join(words)} agree with the measurement"
+    told = " and ".join(f"{claim} is {word}" for claim, word in words.items())
+    return f"Not decided between them: {told}" if len(refuted) < len(words) else f"Neither holds: {told}"
 
 
 def _far(verdict: Verdict) -> float:
@@ -97,8 +116,10 @@ def _scale(check: CheckVerdict) -> notation.Scale:
 def _measured(check: CheckVerdict) -> Amount | None:
     if check.measured is None:
         return None
-    scale = _scale(check)
-    return Amount(scale.text(check.measured.point), scale.unit)
+    scale, point = _scale(check), check.measured.point
+    if point and not scale.text(point).strip(f"{notation.MINUS}0.,"):
+        scale = notation.scale(check.unit, point)  # beside a far larger published value it would read as zero
+    return Amount(scale.text(point), scale.unit)
 
 
 def _interval(check: CheckVerdict) -> str | None:

@@ -16,7 +16,7 @@ from bench import cost, notation
 from bench.charts import draw
 from bench.charts.figures import Absent, Figure
 from bench.charts.frames import named, published_curves
-from bench.report import costing
+from bench.report import beside, costing
 from bench.report.claimrows import claim_rows
 from bench.report.page import TILES, Calculation, CostCell, CostTable, Finding, Link, Page, Run, Section, Tile
 from bench.spec import Suite
@@ -111,6 +111,7 @@ def _section(
 ) -> Section:
     suite, own = loaded.suite, [verdict for verdict in verdicts if verdict.suite == loaded.suite.id]
     curves, problems = published_curves(suite, loaded.path.parent)
+    claims = claim_rows(suite, own, anchors)
     return Section(
         key=suite.id,
         question=suite.question,
@@ -118,9 +119,10 @@ def _section(
         path=_shown(loaded),
         tiles=_tiles(own),
         forest=draw.forest_of(suite, own),
-        claims=claim_rows(suite, own, anchors),
+        claims=claims,
         figures=tuple(_with_command(figure, loaded) for figure in draw.figures_of(suite, frame, curves, own)),
         costs=_costs(suite, frame),
+        tables=beside.tables(suite, frame, claims),
         calculations=tuple(_calculations(own, anchors)),
         arithmetic=sum(bool(check.calculation) for verdict in own for check in verdict.checks),
         problems=tuple(problems),

@@ -32,10 +32,14 @@ def bill(suite: Suite, rows: pd.DataFrame) -> list[Line]:
     return [line for training in suite.costs.values() for line in _lines(training, rows)]
 
 
-def _lines(training: Training, rows: pd.DataFrame) -> Iterator[Line]:
+def counted_flops(training: Training, rows: pd.DataFrame) -> float | None:
+    """FLOPs of the whole training by the multiply-accumulates counted here; None where none were."""
     macs = rows[(rows["metric"] == "macs") & (rows["model"] == training.model)]["value"]
-    if len(macs):
-        flops = cost.training_flops(float(macs.iloc[-1]), training.images, training.epochs)
+    return cost.training_flops(float(macs.iloc[-1]), training.images, training.epochs) if len(macs) else None
+
+
+def _lines(training: Training, rows: pd.DataFrame) -> Iterator[Line]:
+    if (flops := counted_flops(training, rows)) is not None:
         cells = tuple(cost.cost_of(flops, name) for name in cost.DEVICES)
         yield Line(training.label, "counted FLOPs ÷ effective FLOP/s", cells)
     if training.published_epoch_s and training.published_device:

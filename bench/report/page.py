@@ -95,6 +95,7 @@ class ClaimRow:
     note: str | None
     checks: tuple[CheckRow, ...]
     compare: tuple[Link, ...]
+    beside: str | None  # which of the compared claims the measurement supports
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,27 @@ class CostTable:
     trainings: tuple[tuple[str, tuple[tuple[str, tuple[CostCell | None, ...]], ...]], ...]
     sources: tuple[str, ...]
     csv: str
+
+
+@dataclass(frozen=True)
+class BesideCell:
+    """A published number and the one that comes out here, with the word and place of the claim that judges them."""
+
+    published: str | None
+    rebuilt: str | None
+    word: str | None
+    link: Link | None
+
+
+@dataclass(frozen=True)
+class BesideTable:
+    """A table of a source, rebuilt: groups of lines, each line a label and one cell per column."""
+
+    title: str
+    place: str
+    note: str | None
+    columns: tuple[str, ...]
+    groups: tuple[tuple[str, tuple[tuple[str, tuple[BesideCell | None, ...]], ...]], ...]
 
 
 @dataclass(frozen=True)
@@ -140,6 +162,7 @@ class Section:
     claims: tuple[ClaimRow, ...]
     figures: tuple[Figure | Absent, ...]
     costs: CostTable | None
+    tables: tuple[BesideTable, ...]
     calculations: tuple[Calculation, ...]
     arithmetic: int  # how many calculations were checked
     problems: tuple[str, ...]
