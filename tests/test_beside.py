@@ -118,6 +118,7 @@ def beside(material, words):
         ({"A": "reproduced", "Ap": "reproduced"}, "A and Ap agree with the measurement"),
         ({"A": "reproduced", "Ap": "inconclusive"}, "Not decided between them: A is reproduced and Ap is inconclusive"),
         ({"A": "contradicted", "Ap": "inconsistent"}, "Neither holds: A is contradicted and Ap is inconsistent"),
+        ({"A": "not measured", "Ap": "not measured"}, "Not decided between A and Ap: not measured"),
         ({"A": "reproduced"}, None),
     ],
 )

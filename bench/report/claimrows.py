@@ -73,6 +73,8 @@ def _supported(verdicts: Sequence[Verdict]) -> str | None:
         return f"The measurement supports {' and '.join(holding)}, not {' and '.join(refuted)}"
     if holding and len(holding) == len(words):
         return f"{' and '.join(words)} agree with the measurement"
+    if set(words.values()) == {"not measured"}:
+        return f"Not decided between {' and '.join(words)}: not measured"
     told = " and ".join(f"{claim} is {word}" for claim, word in words.items())
     return f"Not decided between them: {told}" if len(refuted) < len(words) else f"Neither holds: {told}"
 
