@@ -275,7 +275,10 @@ def doctor(data: Path | None, as_json: bool) -> None:
 @click.option("--benchmark-json", type=click.Path(path_type=Path), metavar="PATH", help="For github-action-benchmark.")
 @click.option("--badge", type=click.Path(path_type=Path), metavar="PATH", help="A badge for shields.io.")
 @click.option(
-    "--self-test", type=click.IntRange(1), metavar="N", help="What a check can see here: N checks of equal code."
+    "--self-test",
+    type=click.IntRange(1),
+    metavar="N",
+    help="What a check can see here: N checks of equal code per guard, half as many of slowed code.",
 )
 @click.option("--inject", type=click.FloatRange(0, 900), default=0.0, metavar="PCT", help="Slow this side down by PCT.")
 @click.option("--record", type=click.Path(path_type=Path), metavar="PATH", help="Keep each self-test as a JSON line.")

@@ -188,7 +188,7 @@ def self_test(
     commit = ref or kept.read(baseline or kept.path_of(suite), suite).baseline_commit
     seed = secrets.randbelow(2**32) if seed is None else seed
     half = max(1, times // 2)
-    checks = {0.0: times, inject_pct: times} if inject_pct else {0.0: times, 3.0: half, 5.0: half, 10.0: half}
+    checks = {0.0: times} | dict.fromkeys([inject_pct] if inject_pct else [3.0, 5.0, 10.0], half)
     with console.say.status("starting") as status:
         wish = Wish(choose_device(device), seed, progress=lambda key, rounds: status.update(f"{key}: {rounds} rounds"))
         found, limits = equal_code(loaded, keys, commit, wish, checks, selftest.appending(record) if record else None)
