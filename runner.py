@@ -120,7 +120,7 @@ def report(suites: tuple[Path, ...], form: str, output: Path | None, store: str,
     """Draw the report from the store: published, measured, interval and verdict side by side."""
     from bench import report as drawing
 
-    loaded = steps.load(suites or steps.known_suites(measured_in=store))
+    loaded = steps.load(suites) if suites else steps.suites_with_rows(store)
     rows, environments = steps.rows_of(store)
     verdicts = steps.judged(loaded, rows)
     path = drawing.write(loaded, verdicts, rows, environments, form=form, output=output)
@@ -244,8 +244,9 @@ SHOWN = ["model", "dataset", "seed", "epoch", "batch_size", "metric", "part", "r
 @click.option(
     "--data", envvar="BENCH_DATA", type=click.Path(path_type=Path), metavar="DIR", help="Folder with the data sets."
 )
+@click.option("--quick", is_flag=True, help="Leave out the 12 seconds that time pairs of equal processes.")
 @json_option
-def doctor(data: Path | None, as_json: bool) -> None:
+def doctor(data: Path | None, quick: bool, as_json: bool) -> None:
     """Say what this machine can measure, and what will make it noisy."""
     from dataclasses import asdict
 
@@ -255,7 +256,8 @@ def doctor(data: Path | None, as_json: bool) -> None:
     let_threads_sleep()  # as `run` does, so that what is said is what a run will meet
     from bench.environment import findings
 
-    table([asdict(finding) for finding in findings(data)], as_json)
+    found = [*findings(data), *([] if quick else [steps.noise()])]
+    table([asdict(finding) for finding in found], as_json)
 
 
 @bench.command()

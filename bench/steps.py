@@ -27,17 +27,23 @@ def load(paths: tuple[Path, ...] | list[Path]) -> list[Any]:
     return load_all(list(paths))
 
 
-def known_suites(measured_in: str | None = None) -> list[Path]:
-    """The suite files in `suites/`; with a store, only those that have rows there (all, when none has)."""
+def known_suites() -> list[Path]:
+    """The suite files in `suites/`."""
     found = sorted(Path("suites").glob("*.toml"))
     if not found:
         raise NothingSelected("no suite named, and none in the folder 'suites' here")
-    if measured_in is None:
-        return found
+    return found
+
+
+def suites_with_rows(store: str) -> list[Any]:
+    """The suites of `suites/` that claim something and have rows in a store; all that claim something when none has."""
     from bench.store import Store
 
-    measured, loaded = Store(measured_in).suites(), [each for each in load(found) if each.suite.claims]
-    return [each.path for each in loaded if each.suite.id in measured] or [each.path for each in loaded] or found
+    claiming = [each for each in load(known_suites()) if each.suite.claims]
+    if not claiming:
+        raise NothingSelected("no suite in the folder 'suites' here claims anything")
+    known = Store(store).suites()
+    return [each for each in claiming if each.suite.id in known] or claiming
 
 
 def measured(loaded: list[Any], *, store: str, dry_run: bool, force: bool, **options: Any) -> bool:
@@ -197,6 +203,24 @@ def self_test(
     if as_json:
         click.echo(json.dumps({"summary": told.as_json(), "checks": [each.as_json() for each in found]}))
     return COULD_NOT_MEASURE if told.failures else 0
+
+
+def noise() -> Any:
+    """What `bench check` could see on this machine now, as a finding of the doctor; takes about 12 seconds."""
+    import bench
+    from bench import console
+    from bench.environment import Finding
+    from bench.gate import selftest
+    from bench.gate.throughput import Side, compare
+    from bench.regression import limits
+    from bench.spec import Rule
+
+    here = Side(Path(bench.__file__).parent.parent)
+    with console.say.status("timing pairs of equal processes"):
+        rule = limits(Rule(why="the defaults"), 1)
+        found = selftest.brief(compare, here, rule, seed=secrets.randbelow(2**32))
+    steady = found.least_caught_pct is not None and found.least_caught_pct <= 5
+    return Finding("gate", "good" if steady else "noisy", found.says)
 
 
 def dirty(suite: Path) -> bool | None:

@@ -3,16 +3,26 @@
 import json
 import os
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+import yaml
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def block(language: str) -> str:
-    return re.search(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)[1]
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+
+
+def block(language: str, containing: str) -> str:
+    (found,) = [text for text in blocks(language) if containing in text]
+    return found
 
 
 def bench(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -27,8 +37,8 @@ def bench(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_example_of_a_new_paper_is_measured_and_judged(tmp_path):
-    (tmp_path / "tiny_net.py").write_text(block("python"), encoding="utf-8")
-    (tmp_path / "tiny_net.toml").write_text(block("toml"), encoding="utf-8")
+    (tmp_path / "tiny_net.py").write_text(block("python", "tiny_net"), encoding="utf-8")
+    (tmp_path / "tiny_net.toml").write_text(block("toml", "tiny_net"), encoding="utf-8")
     done = bench("run", "tiny_net.toml", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     report = bench("report", "tiny_net.toml", "--format", "json", "-o", "-", cwd=tmp_path)
@@ -38,10 +48,35 @@ def test_the_example_of_a_new_paper_is_measured_and_judged(tmp_path):
     assert verdicts == {"T1": "reproduced", "T2": "reproduced"}
 
 
+def test_the_test_that_it_shows_passes(tmp_path):
+    (tmp_path / "test_mixer.py").write_text(block("python", "bench_check"), encoding="utf-8")
+    shutil.copytree(ROOT / "suites", tmp_path / "suites")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "bench.pytest_plugin", "-p", "no:cacheprovider", "test_mixer.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "1 passed" in done.stdout, done.stdout
+
+
+def test_every_command_of_the_workflow_and_the_hook_is_one():
+    steps = [step for job in yaml.safe_load(blocks("yaml")[0])["jobs"].values() for step in job["steps"]]
+    lines = [step["run"] for step in steps if "run" in step]
+    lines += [hook["entry"] for repo in yaml.safe_load(blocks("yaml")[1])["repos"] for hook in repo["hooks"]]
+    asked = [shlex.split(line) for line in lines if line.startswith("bench ")]
+    assert len(asked) == 2
+    for _, *arguments in asked:
+        done = bench(*arguments, "--only", "nothing", cwd=ROOT)
+        assert done.returncode == 5, done.stderr  # understood, and nothing selected
+
+
 def test_the_table_of_suites_counts_their_claims():
     rows = json.loads(bench("list", "suites", "--json", cwd=ROOT).stdout)
     told = {name: int(count) for name, count in re.findall(r"\[`(\w+)`\]\(suites/\w+\.toml\).*\| (\d+) \|", README)}
-    assert told == {row["suite"]: row["claims"] for row in rows}
+    assert told == {row["suite"]: row["claims"] for row in rows if row["claims"]}
 
 
 def test_every_link_into_the_project_leads_somewhere():
@@ -54,9 +89,31 @@ def test_the_two_commands_are_there_and_nothing_else_pretends_to_be_them():
     assert README.count("pip install tox && tox") == 1
 
 
-def test_the_committed_report_is_drawn_from_the_committed_rows(tmp_path):
-    suite, store = "suites/cifar_mixers.toml", "results/reference"
-    bench("report", suite, "--store", store, "--format", "html", "-o", str(tmp_path / "again.html"), cwd=ROOT)
-    committed = (ROOT / "reports/reference/cifar_mixers.html").read_text(encoding="utf-8")
-    digest = re.search(r'digest">([0-9a-f]{64})<', committed)[1]
-    assert digest in (tmp_path / "again.html").read_text(encoding="utf-8")
+@pytest.mark.parametrize("form", ["html", "md"])
+def test_the_committed_report_is_the_one_that_the_committed_rows_give(tmp_path, form):
+    again = tmp_path / f"cifar_mixers.{form}"
+    done = bench(
+        "report",
+        "suites/cifar_mixers.toml",
+        "--store",
+        "results/reference",
+        "--format",
+        form,
+        "-o",
+        str(again),
+        cwd=ROOT,
+    )
+    assert done.returncode == 0, done.stderr
+    committed = ROOT / "reports/reference" / again.name
+    assert undated(again) == undated(committed)
+    figures = sorted(tmp_path.glob("*_figures/*"))
+    assert bool(figures) == (form == "md")
+    for figure in figures:
+        assert figure.read_bytes() == (committed.parent / figure.parent.name / figure.name).read_bytes(), figure.name
+
+
+def undated(page: Path) -> str:
+    """A page without the moment at which it was drawn."""
+    text, found = re.subn(r"on \d+ \w+ \d{4}, \d\d:\d\d UTC", "on a day", page.read_text(encoding="utf-8"))
+    assert found == 1
+    return text
