@@ -1,5 +1,6 @@
 """Rounds are fair and complete, and what goes wrong on one side is a failure of that side, never a verdict."""
 
+import itertools
 import json
 import math
 import os
@@ -11,7 +12,7 @@ import pytest
 
 from bench.gate import rounds
 from bench.gate.crew import crew
-from bench.gate.rounds import Side, Subject, Times, Void, budget_s, forwards_per_token, quads, seed_of, value
+from bench.gate.rounds import Side, Subject, Times, Void, budget_s, error_of, forwards_per_token, quads, seed_of, value
 from bench.gate.server import WorkerFailed
 from bench.gate.throughput import compare
 from bench.regression import Limits, Round
@@ -81,6 +82,7 @@ def short_rounds(monkeypatch):
     monkeypatch.setattr(rounds, "TOKEN_S", 0.005)
     monkeypatch.setattr(rounds, "ENOUGH_S", 0.0)
     monkeypatch.setattr(rounds, "ENOUGH_QUADS", 3)
+    monkeypatch.setattr(rounds, "SURE", math.inf)
 
 
 @needs_cpu_clock
@@ -194,18 +196,23 @@ def test_a_name_never_reaches_a_shell(tmp_path, hired):
 class Scripted:
     """A worker whose tokens take as long as the test says, by the test's own clock."""
 
-    def __init__(self, name: str, seconds: float, log: list[str], clock: list[float]):
-        self.name, self.seconds, self.log, self.clock = name, seconds, log, clock
+    def __init__(self, name: str, seconds: list[float], log: list[str], clock: list[float]):
+        self.name, self.seconds, self.log, self.clock = name, itertools.cycle(seconds), log, clock
 
     def ask(self, message):
         self.log.append(self.name)
-        self.clock[0] += message["forwards"] * self.seconds
-        return {"wall_s": message["forwards"] * self.seconds, "cpu_s": 1.0, "faults": 0}
+        taken = message["forwards"] * next(self.seconds)
+        self.clock[0] += taken
+        return {"wall_s": taken, "cpu_s": 1.0, "faults": 0}
 
 
-def played(seconds: float, longest_s: float = 6.0, seed: int = 0):
+def played(seconds: float, longest_s: float = 6.0, seed: int = 0, slow_b: tuple[float, ...] = (1.0,)):
+    """`slow_b`: how many times `seconds` the tokens of B take, over and over."""
     log, clock = [], [0.0]
-    workers = {"baseline": Scripted("A", seconds, log, clock), "candidate": Scripted("B", seconds, log, clock)}
+    workers = {
+        "baseline": Scripted("A", [seconds], log, clock),
+        "candidate": Scripted("B", [seconds * times for times in slow_b], log, clock),
+    }
     order, tokens = quads(workers, 1, random.Random(seed), longest_s, lambda: clock[0])
     assert "".join(order) == "".join(log)
     return order, tokens, clock[0]
@@ -220,6 +227,24 @@ def test_a_round_ends_after_2_seconds_and_6_quads(monkeypatch):
     with pytest.raises(Void, match="2 of at least 3 quads"):
         played(1.0)  # 2 * 4 * 1 s = 8 s
     assert len(played(1.0, longest_s=18.0)[0]) == 5  # a model that is known to be slow gets its time
+
+
+def test_pairs_that_disagree_get_up_to_six_seconds(monkeypatch):
+    monkeypatch.setattr(rounds, "ENOUGH_S", 2.0)
+    monkeypatch.setattr(rounds, "ENOUGH_QUADS", 6)
+    monkeypatch.setattr(rounds, "SURE", 0.01)
+    # One token of B in four takes half as long again: more than half of the pairs agree, so 2 s are enough.
+    assert len(played(0.03125, slow_b=(1.0, 1.0, 1.0, 1.5))[0]) < 18
+    # Every other one does: the pairs lie at log 1 and log 1.5, and no number of them within 6 s is sure.
+    *_, seconds = played(0.03125, slow_b=(1.0, 1.5))
+    assert 6.0 <= seconds < 6.0 + 4 * 0.03125 * 1.5
+
+
+def test_how_far_pairs_disagree_is_the_same_with_the_sides_exchanged():
+    values = [0.02, -0.01, 0.05, 0.04, -0.3]
+    # median 0.02, distances 0, 0.03, 0.03, 0.02, 0.32: their median is 0.03
+    assert error_of(values) == pytest.approx(math.sqrt(math.pi / 2) * 1.4826 * 0.03 / math.sqrt(5))
+    assert error_of([-value for value in values]) == pytest.approx(error_of(values))
 
 
 def test_both_orders_come_and_a_seed_repeats_them():

@@ -26,6 +26,7 @@ ORDERS = ("ABBA", "BAAB")
 TOKEN_S = 0.025  # the least that a token takes: far above a clock's tick, and below what disturbs a machine
 ENOUGH_S, ENOUGH_QUADS = 2.0, 6
 LONGEST_S, LEAST_QUADS = 6.0, 3
+SURE = 0.01  # standard error of a round's value at which more tokens would add little to what one round can say
 # Models that need longer than that for three quads get it: so many times what their warm-up promised.
 SLOW_MODEL = 1.5
 MOST_PADDING_BYTES = 4096
@@ -170,7 +171,8 @@ def quads(
 ) -> tuple[tuple[str, ...], dict[Name, list[dict[str, Any]]]]:
     """The order of every quad, and each side's tokens. One worker runs while the other waits at its pipe.
 
-    Ends after 2 s with at least 6 quads, or after `longest_s`.
+    Ends after 2 s with at least 6 quads if the pairs agree well enough by then, or after `longest_s`. Whether they do
+    is the same question with the sides exchanged, so equal code still gives values that are symmetric about 0.
 
     Raises:
         Void: there was no time for three quads.
@@ -178,7 +180,9 @@ def quads(
     order: list[str] = []
     tokens: dict[Name, list[dict[str, Any]]] = {name: [] for name in SIDES}
     begun = clock()
-    while (spent := clock() - begun) < longest_s and (spent < ENOUGH_S or len(order) < ENOUGH_QUADS):
+    while (spent := clock() - begun) < longest_s and (
+        spent < ENOUGH_S or len(order) < ENOUGH_QUADS or error_of(log_ratios(tokens)) > SURE
+    ):
         order.append(draw.choice(ORDERS))
         for letter in order[-1]:
             name = SIDES["AB".index(letter)]
@@ -186,6 +190,22 @@ def quads(
     if len(order) < LEAST_QUADS:
         raise Void(f"{len(order)} of at least {LEAST_QUADS} quads within {longest_s:.1f} s")
     return tuple(order), tokens
+
+
+def log_ratios(tokens: Mapping[Name, Sequence[Mapping[str, Any]]]) -> list[float]:
+    """log(candidate / baseline) of the wall time, pair by pair."""
+    pairs = zip(*(tokens[name] for name in SIDES), strict=True)
+    return [math.log(candidate["wall_s"] / baseline["wall_s"]) for baseline, candidate in pairs]
+
+
+def error_of(values: Sequence[float]) -> float:
+    """The standard error of a median, by the median distance from it, so that a few wild pairs do not count twice.
+
+    For normal values 1.4826 distances are a standard deviation, and a median's error is sqrt(pi / 2) that of a mean.
+    """
+    centre = median(values)
+    spread = 1.4826 * median([abs(each - centre) for each in values])
+    return math.sqrt(math.pi / 2) * spread / math.sqrt(len(values))
 
 
 def times(tokens: Sequence[Mapping[str, Any]], ready: Mapping[str, Any], forwards: int) -> Times:
