@@ -94,7 +94,7 @@ def run(suites: tuple[Path, ...], strict: bool, **options: Any) -> None:
         return
     rows, environments = steps.rows_of(options["store"])
     verdicts = steps.judged(loaded, rows)
-    steps.summarise(loaded, verdicts, rows, environments)
+    steps.summarise(steps.claiming(loaded), verdicts, rows, environments)
     raise SystemExit(steps.exit_code(verdicts, strict) if complete else 3)
 
 
@@ -120,7 +120,7 @@ def report(suites: tuple[Path, ...], form: str, output: Path | None, store: str,
     """Draw the report from the store: published, measured, interval and verdict side by side."""
     from bench import report as drawing
 
-    loaded = steps.load(suites) if suites else steps.suites_with_rows(store)
+    loaded = steps.claiming(steps.load(suites)) if suites else steps.suites_with_rows(store)
     rows, environments = steps.rows_of(store)
     verdicts = steps.judged(loaded, rows)
     path = drawing.write(loaded, verdicts, rows, environments, form=form, output=output)

@@ -39,11 +39,17 @@ def suites_with_rows(store: str) -> list[Any]:
     """The suites of `suites/` that claim something and have rows in a store; all that claim something when none has."""
     from bench.store import Store
 
-    claiming = [each for each in load(known_suites()) if each.suite.claims]
-    if not claiming:
-        raise NothingSelected("no suite in the folder 'suites' here claims anything")
+    found = claiming(load(known_suites()))
     known = Store(store).suites()
-    return [each for each in claiming if each.suite.id in known] or claiming
+    return [each for each in found if each.suite.id in known] or found
+
+
+def claiming(loaded: list[Any]) -> list[Any]:
+    """The suites that claim something: one of guards alone has nothing to report."""
+    found = [each for each in loaded if each.suite.claims]
+    if not found:
+        raise NothingSelected("nothing to report: no suite here claims anything. Guards are for `bench check`")
+    return found
 
 
 def measured(loaded: list[Any], *, store: str, dry_run: bool, force: bool, **options: Any) -> bool:
