@@ -533,7 +533,7 @@ def test_a_suite_of_guards_alone_breaks_no_other_command(project):
     assert json.loads(project.bench("validate", suite, "--json", code=0).stdout)[0]["claims"] == 0
     assert json.loads(project.bench("list", "suites", "--json", code=0).stdout)[0]["profiles"] == ""
     assert "for `bench check`" in project.bench("run", suite, "--profile", "quick", code=5).stderr
-    assert "There are no claims" in project.bench("report", suite, "--format", "md", "-o", "-", code=0).stdout
+    assert "Guards are for `bench check`" in project.bench("report", suite, "--format", "md", "-o", "-", code=5).stderr
 
 
 @pytest.mark.parametrize(
