@@ -57,6 +57,7 @@ def project(tmp_path):
 def pytest_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     # Without autoload an installed copy of the plug-in is not registered a second time.
     environment = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    environment.pop("CI", None)  # where it is set, pytest's short summary repeats every line of a failure
     command = [sys.executable, "-m", "pytest", "-p", "bench.pytest_plugin", "-p", "no:cacheprovider", *arguments]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
 
