@@ -69,7 +69,12 @@ def cpu_model() -> str:
 
 def cores() -> int:
     """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return len(usable_cores()) or os.cpu_count() or 1
+
+
+def usable_cores() -> tuple[int, ...]:
+    """The numbers of the cores that this process may use; none where the system does not say (macOS, Windows)."""
+    return tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else ()
 
 
 def ram_bytes() -> int:

@@ -10,9 +10,22 @@ from pathlib import Path
 
 import pytest
 
+from bench import machine
 from bench.gate import rounds
 from bench.gate.crew import crew
-from bench.gate.rounds import Side, Subject, Times, Void, budget_s, error_of, forwards_per_token, quads, seed_of, value
+from bench.gate.rounds import (
+    Side,
+    Subject,
+    Times,
+    Void,
+    budget_s,
+    error_of,
+    forwards_per_token,
+    quads,
+    seed_of,
+    shared_cores,
+    value,
+)
 from bench.gate.server import WorkerFailed
 from bench.gate.throughput import compare
 from bench.regression import Limits, Round
@@ -23,6 +36,7 @@ needs_cpu_clock = pytest.mark.skipif(sys.platform == "win32", reason="needs a fi
 PLUGIN = """
 import os, time
 import torch
+from bench import machine
 from bench.registry import models
 
 class Spin(torch.nn.Module):
@@ -36,6 +50,8 @@ class Spin(torch.nn.Module):
 
 @models.register("spin")
 def spin(*, num_classes, image_size, ms):
+    with open("cores.txt", "a") as seen:
+        print(*machine.usable_cores(), file=seen)
     return Spin(ms * SLOWER)
 
 class Trap(torch.nn.Module):
@@ -139,6 +155,27 @@ def test_a_record_holds_every_time_and_goes_into_json(tmp_path, hired):
     stored = json.loads(json.dumps(found.as_json()))
     assert stored["rounds"][0]["candidate"]["wall_s"] == list(record.candidate.wall_s)
     assert stored["subject"]["factory"] == "spin"
+
+
+@pytest.mark.skipif(machine.cores() < 2, reason="with one core there is nothing to choose")
+def test_both_sides_of_a_round_run_on_one_core_and_rounds_use_every_core(tmp_path, hired):
+    same = made_tree(tmp_path / "old", 1)
+    (found,) = compare([subject(ms=1)], same, same, LIMITS, hired=hired, seed=1, decide=after(12))
+    ran_on = (tmp_path / "old" / "cores.txt").read_text().splitlines()[2:]  # each side was built once before
+    # Both sides have one tree here, so a round's two workers have written one line each.
+    assert ran_on[0::2] == ran_on[1::2] == [f"{record.cores[0]}" for record in found.rounds]
+    assert {len(record.cores) for record in found.rounds} == {1}
+    assert len({record.cores for record in found.rounds}) > 1
+
+
+def test_as_many_cores_as_threads_are_shared_and_none_where_there_is_no_choice(monkeypatch):
+    monkeypatch.setattr(machine, "usable_cores", lambda: (2, 3, 5, 7))
+    draws = [shared_cores({"device": "cpu", "threads": 2}, random.Random(seed)) for seed in range(100)]
+    assert {tuple(draw) for draw in draws} == set(itertools.combinations((2, 3, 5, 7), 2))
+    assert shared_cores({"device": "cpu", "threads": 4}, random.Random(0)) == []
+    assert shared_cores({"device": "cuda", "threads": 1}, random.Random(0)) == []
+    monkeypatch.setattr(machine, "usable_cores", tuple)
+    assert shared_cores({"device": "cpu", "threads": 1}, random.Random(0)) == []
 
 
 @pytest.mark.parametrize(

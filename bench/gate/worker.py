@@ -118,6 +118,7 @@ def work(reader: BinaryIO, writer: BinaryIO) -> None:
     # Moves everything that follows by a random number of bytes: above all what is free in the heap now.
     padding = bytearray(2**20 + len(os.environ.setdefault(PADDING, "." * job["padding_bytes"])))
     fix_conditions(job["threads"])
+    placed = on_cores(job["cores"])
     call = forward(job)
     stage = "forward"
     timed = timer(job["device"], job["inject_pct"])
@@ -125,10 +126,21 @@ def work(reader: BinaryIO, writer: BinaryIO) -> None:
     gc.disable()
     with torch.inference_mode():
         ready = {"warm_up_faults": [], "forward_s": 0.0} if job["build_only"] else warm_up(call, timed)
-        answer(writer, {**ready, "torch": torch.__version__})
+        answer(writer, {**ready, "torch": torch.__version__, "cores": placed})
         while asked := reader.readline():
             answer(writer, token(call, json.loads(asked)["forwards"], timed))
     del padding
+
+
+def on_cores(asked: list[int]) -> list[int]:
+    """Stay on these cores, and say which they are; with none, stay where the system puts us.
+
+    Threads inherit the cores of the one that starts them, so this comes before torch starts any.
+    """
+    if not asked:
+        return []
+    os.sched_setaffinity(0, asked)
+    return sorted(os.sched_getaffinity(0))
 
 
 def fix_conditions(threads: int) -> None:
