@@ -8,7 +8,6 @@ and matrix products are multiply-accumulates; norms, activations, sums and pooli
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import log
 from typing import Any
 
 FLOAT32_BYTES = 4
@@ -243,8 +242,3 @@ def token_mixing_macs(tokens: int, width: int, hidden: int) -> int:
 def self_attention_macs(tokens: int, width: int, projections: bool = True) -> int:
     """Q K^T and A V, each S x S x C: quadratic in S. The four C x C projections of S rows are linear in S."""
     return 2 * tokens**2 * width + projections * linear(width, width, tokens).macs * 4
-
-
-def scaling_exponent(cost: Callable[[int], float], tokens: int, factor: int = 2) -> float:
-    """The e in cost ~ S^e between `tokens` and `factor * tokens`: 1 is linear, 2 is quadratic."""
-    return log(cost(factor * tokens) / cost(tokens)) / log(factor)

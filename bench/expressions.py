@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from bench.errors import UsageError
 from bench.registry import near
+from bench.stats import power_law
 
 # A quantity is one number, or a curve: one number per epoch. A curve and a number combine point by point.
 Quantity = float | tuple[float, ...]
@@ -23,11 +24,7 @@ def _exponent(sizes: Sequence[float], costs: Sequence[float]) -> float:
     """Slope of the least-squares line of log cost over log size."""
     if len(sizes) != len(costs) or len(sizes) < 2:
         raise UsageError(f"exponent() needs two curves of equal length, at least 2; got {len(sizes)} and {len(costs)}")
-    x = [math.log(size) for size in sizes]
-    y = [math.log(cost) for cost in costs]
-    x_mean, y_mean = _mean(x), _mean(y)
-    over = math.fsum((a - x_mean) * (b - y_mean) for a, b in zip(x, y, strict=True))
-    return over / math.fsum((a - x_mean) ** 2 for a in x)
+    return power_law(sizes, costs).point
 
 
 _OPERATORS: dict[type, Callable[[float, float], float]] = {

@@ -10,8 +10,9 @@ from bench.context import Context
 from bench.data import cifar10_sample
 from bench.recipes import Recipe
 from bench.training import loop
-from bench.training.batches import Source, prepared
-from bench.training.recorded import recordable
+from bench.training.batches import Batch, Source, prepared
+from bench.training.mixing import Mixed
+from bench.training.recorded import Recorder, blank, recordable
 
 AUGMENT = [
     {"name": "flip"},
@@ -63,6 +64,79 @@ def test_how_many_batches_are_augmented_at_once_changes_no_bit(dataset, drop_las
 )
 def test_only_steps_that_are_always_the_same_kernels_are_recorded(changed, device, recorded):
     assert recordable(Recipe.from_mapping(SETTINGS | changed), device) is recorded
+
+
+def kept_step(step, batch):
+    """What a graph is to its caller: the step with what it has in memory of its own. Works on any device."""
+    kept = blank(batch)
+
+    def replay(given):
+        kept.mixed.images.copy_(given.mixed.images)
+        kept.labels.copy_(given.labels)
+        return step(kept)
+
+    return replay
+
+
+def forgetful(step, batch):
+    """A recording that lost the batch: it goes on with the one that it was made with."""
+    kept = blank(batch)
+    return lambda given: step(kept)
+
+
+def impatient(step, batch):
+    """A recording that updates twice."""
+    return lambda given: (step(given), step(given))[0]
+
+
+def impossible(step, batch):
+    step(batch)
+    raise RuntimeError("operation not permitted when stream is capturing\nfurther lines")
+
+
+def steps_of(record) -> tuple[list[float], list[torch.Tensor], list[str]]:
+    """Eight steps of a small net with dropout and BatchNorm: losses, weights, and which steps were run or replayed."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(48, 16), nn.BatchNorm1d(16), nn.Dropout(0.2), nn.Linear(16, 10))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    told = []
+
+    def step(batch):
+        told.append("step")
+        loss = nn.functional.cross_entropy(model(batch.mixed.images), batch.labels)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        return loss.detach(), torch.tensor(0)
+
+    recorder = Recorder(step, 8, model, optimizer, record) if record else step
+    batches = [Batch(torch.arange(8), Mixed(torch.randn(8, 3, 4, 4), torch.arange(8), 1.0)) for _ in range(8)]
+    losses = [float(recorder(batch)[0]) for batch in batches]
+    return losses, [value.clone() for value in model.state_dict().values()], told
+
+
+def test_a_recording_that_does_what_the_step_does_is_used_from_the_fourth_step_on():
+    losses, weights, told = steps_of(kept_step)
+    plain_losses, plain_weights, _ = steps_of(None)
+    assert losses == plain_losses
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(weights, plain_weights, strict=True))
+    assert len(told) == 3 + 2 + 4  # the fourth both ways
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (forgetful, "moved the weights"),
+        (impatient, "moved the weights"),
+        (impossible, "operation not permitted when stream is capturing$"),
+    ],
+)
+def test_a_recording_that_does_something_else_is_not_used_and_nothing_is_lost(record, reason):
+    with pytest.warns(UserWarning, match=reason):
+        losses, weights, _ = steps_of(record)
+    plain_losses, plain_weights, _ = steps_of(None)
+    assert losses == plain_losses
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(weights, plain_weights, strict=True))
 
 
 def curve(dataset, recipe: Recipe, monkeypatch, *, recorded: bool) -> tuple[list[float | None], dict]:

@@ -26,7 +26,7 @@ ORDERS = ("ABBA", "BAAB")
 TOKEN_S = 0.025  # the least that a token takes: far above a clock's tick, and below what disturbs a machine
 ENOUGH_S, ENOUGH_QUADS = 2.0, 6
 LONGEST_S, LEAST_QUADS = 6.0, 3
-SURE = 0.01  # standard error of a round's value at which more tokens would add little to what one round can say
+SURE = 0.02  # a standard error beyond which a round goes on: about what fresh pairs of processes differ by anyway
 # Models that need longer than that for three quads get it: so many times what their warm-up promised.
 SLOW_MODEL = 1.5
 MOST_PADDING_BYTES = 4096

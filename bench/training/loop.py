@@ -126,7 +126,8 @@ def train(
         layout=layout,
     )
     if recordable(recipe, context.device):
-        setting = replace(setting, recorder=Recorder(partial(_update, setting), recipe.batch_size))
+        recorder = Recorder(partial(_update, setting), recipe.batch_size, model, setting.optimizer)
+        setting = replace(setting, recorder=recorder)
     curve = _resume(setting, keep) if keep else []
     packed = _packed(setting, curve)
     if keep and not curve:
