@@ -8,7 +8,7 @@ Wilcoxon's signed-rank test is exact. Hence `false_alarm_bound`, which needs not
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -94,6 +94,17 @@ class Change:
     line: str
 
 
+def problems(rule: Rule) -> Iterator[str]:
+    """Why a rule could not be followed: looks that do not rise, effects the wrong way round, an alpha out of reach."""
+    first, second, third = rule.looks
+    if not first < second < third:
+        yield f"[rule]: looks must rise, such as [6, 10, 20], not {rule.looks}"
+    if rule.tolerated_pct >= rule.min_effect_pct:
+        yield f"[rule]: tolerated_pct {rule.tolerated_pct:g} must lie below min_effect_pct {rule.min_effect_pct:g}"
+    if 0.5**second > rule.alpha:
+        yield f"[rule]: alpha {rule.alpha:g} is out of reach of {second} rounds: their least p is {0.5**second:.2g}"
+
+
 def limits(rule: Rule, configurations: int) -> Limits:
     """The rule for a suite of that many configurations: together they keep the false-alarm bound of one.
 
@@ -102,23 +113,11 @@ def limits(rule: Rule, configurations: int) -> Limits:
     which all agree confirm at the first look.
 
     Raises:
-        SuiteError: looks that do not rise, a tolerated change not below the minimum effect, or an alpha that no
-            outcome of the second look can reach.
+        SuiteError: a rule with `problems`.
     """
-    problems = []
+    if found := list(problems(rule)):
+        raise SuiteError(found)
     first, second, third = rule.looks
-    if not first < second < third:
-        problems.append(f"[rule] looks must rise, such as [6, 10, 20], not {rule.looks}")
-    if rule.tolerated_pct >= rule.min_effect_pct:
-        problems.append(
-            f"[rule] tolerated_pct {rule.tolerated_pct:g} must lie below min_effect_pct {rule.min_effect_pct:g}"
-        )
-    if 0.5**second > rule.alpha:
-        problems.append(
-            f"[rule] alpha {rule.alpha:g} is out of reach of {second} rounds: their least p is {0.5**second:.2g}"
-        )
-    if problems:
-        raise SuiteError(problems)
     level = min(0.05, 0.1 / max(configurations, 1))
     needed = max(12 if configurations > 50 else 0, math.ceil(math.log2(2 / level)))
     looks, confirm = (first, second, third), max(rule.confirm, needed)

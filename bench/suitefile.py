@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from bench import expressions, printed
+from bench import expressions, printed, regression
 from bench.errors import SuiteError, UsageError
 from bench.plan import plan, selected_by, yields
 from bench.recipes import Recipe
@@ -43,8 +43,8 @@ def load(path: Path) -> LoadedSuite:
     if problems:
         raise SuiteError([f"{path} {problem}" for problem in dict.fromkeys(problems)])
     suite = Suite.model_validate(raw)
-    if unanswered := list(_unanswered(suite)):
-        raise SuiteError([f"{path} {problem}" for problem in unanswered])
+    if unfit := [*_unanswered(suite), *(regression.problems(suite.rule) if suite.rule else ())]:
+        raise SuiteError([f"{path} {problem}" for problem in unfit])
     return LoadedSuite(suite, hashlib.sha256(text).hexdigest(), path)
 
 

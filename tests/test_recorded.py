@@ -177,6 +177,16 @@ def test_dropout_draws_anew_at_every_replay(dataset):
     assert len(set(losses)) == len(losses)
 
 
+def test_preparing_an_epoch_reads_no_value_of_the_device(dataset):
+    # A tensor on "meta" has a shape and no values, so whoever asks for one is found out, without a GPU.
+    recipe = Recipe.from_mapping(SETTINGS)
+    images = torch.empty(*dataset.train_images.shape, dtype=torch.uint8, device="meta")
+    source = Source(images, torch.empty(len(images), dtype=torch.int64, device="meta"), "meta")
+    batches = list(prepared(source, recipe, dataset.mean, dataset.std, seed=0, epoch=1, together=4))
+    assert [tuple(batch.mixed.images.shape) for batch in batches] == [(64, 3, 32, 32)] * 9 + [(10, 3, 32, 32)]
+    assert {each.device.type for batch in batches for each in (batch.labels, batch.mixed.images)} == {"meta"}
+
+
 @needs_cuda
 def test_an_epoch_on_a_gpu_never_makes_the_host_wait(dataset):
     recipe = Recipe.from_mapping(SETTINGS)

@@ -140,6 +140,18 @@ def test_what_does_not_fit_together_is_said(problems_of, change, message):
     assert [problem for problem in found if problem.startswith(message)], found
 
 
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ("looks = [6, 20, 10]", "[rule]: looks must rise, such as [6, 10, 20], not [6, 20, 10]"),
+        ("tolerated_pct = 3.0", "[rule]: tolerated_pct 3 must lie below min_effect_pct 2.5"),
+        ("alpha = 0.0001", "[rule]: alpha 0.0001 is out of reach of 10 rounds: their least p is 0.00098"),
+    ],
+)
+def test_a_rule_that_no_check_could_follow_is_refused_before_any_check(problems_of, rule, message):
+    assert problems_of(f'{SOUND}\n[rule]\nwhy = "a test"\n{rule}\n') == [message]
+
+
 def test_text_that_is_no_toml_is_located(problems_of):
     assert "is not TOML" in problems_of("schema = = 1")[0]
 
