@@ -30,7 +30,7 @@ def uncommitted(folder: Path, apart_from: Path | None = None) -> list[str]:
         NoGit, NotARepository, GitFailed
     """
     root = trees.top_level(folder)
-    listed = trees._run(root, "status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames")
+    listed = trees.git(root, "status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames")
     if listed.returncode:
         raise trees.GitFailed(f"git cannot say what is uncommitted in {root}: {listed.stderr.strip()}")
     paths = [entry[3:] for entry in listed.stdout.split("\0") if entry]

@@ -61,7 +61,7 @@ def top_level(folder: Path) -> Path:
     Raises:
         NoGit, NotARepository
     """
-    done = _run(folder, "rev-parse", "--show-toplevel")
+    done = git(folder, "rev-parse", "--show-toplevel")
     if done.returncode or not done.stdout.strip():
         said = done.stderr.strip() or "it has no working tree"
         raise NotARepository(f"{folder} is not in a git repository, so there is no baseline code to run: {said}")
@@ -78,10 +78,10 @@ def full_name(repository: Path, commit: str) -> str:
     """
     root = top_level(repository)
     if commit and not commit.startswith("-"):  # which git would take for an option
-        done = _run(root, "rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}")
+        done = git(root, "rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}")
         if done.returncode == 0:
             return done.stdout.strip()
-    if _run(root, "rev-parse", "--is-shallow-repository").stdout.strip() == "true":
+    if git(root, "rev-parse", "--is-shallow-repository").stdout.strip() == "true":
         raise ShallowClone(
             f"commit {commit} is not in this shallow clone of {root.name}: fetch with full history "
             "(git fetch --unshallow; in a GitHub workflow, actions/checkout with fetch-depth: 0)"
@@ -125,14 +125,14 @@ def _checked_out(root: Path, folder: Path, commit: str) -> None:
     # Detached: no branch is made, and one that is checked out already is no obstacle. Hooks are the repository's own
     # programs, made for people who change branches.
     hooks = ["-c", f"core.hooksPath={os.devnull}"]
-    done = _run(root, *hooks, "worktree", "add", "--detach", "--quiet", str(folder), commit)
+    done = git(root, *hooks, "worktree", "add", "--detach", "--quiet", str(folder), commit)
     if done.returncode:
         raise GitFailed(f"git could not check out {commit} of {root}: {done.stderr.strip()}")
 
 
 def _copied(root: Path, folder: Path) -> None:
     """What git tracks and what is new, as it lies there now."""
-    done = _run(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    done = git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     if done.returncode:
         raise GitFailed(f"git could not list the files of {root}: {done.stderr.strip()}")
     folder.mkdir()
@@ -149,14 +149,14 @@ def _removed(root: Path, home: Path) -> None:
     with undisturbed():
         for name in NAMES:
             if (home / name / ".git").exists():
-                _run(root, "worktree", "remove", "--force", "--force", str(home / name))
+                git(root, "worktree", "remove", "--force", "--force", str(home / name))
         shutil.rmtree(home, ignore_errors=True)
         # Pruning forgets every worktree that cannot be seen now, such as one on a drive that is not there.
-        if str(home) in _run(root, "worktree", "list", "--porcelain").stdout:
-            _run(root, "worktree", "prune")
+        if str(home) in git(root, "worktree", "list", "--porcelain").stdout:
+            git(root, "worktree", "prune")
 
 
-def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Git in a folder, its words in English, undisturbed by a git around it. Raises NoGit where there is none."""
     variables = {name: value for name, value in os.environ.items() if name not in _ABOUT_ANOTHER}
     try:
