@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from bench.gate import selftest
+from bench.stats import median
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -117,3 +120,15 @@ def undated(page: Path) -> str:
     text, found = re.subn(r"on \d+ \w+ \d{4}, \d\d:\d\d UTC", "on a day", page.read_text(encoding="utf-8"))
     assert found == 1
     return text
+
+
+@pytest.mark.parametrize("record", ["quiet", "one_core_loaded"])
+def test_what_the_gate_is_said_to_see_is_what_its_record_holds(record):
+    checks = selftest.read(ROOT / "results" / "reference" / "gate" / f"{record}.jsonl")
+    (row,) = [line for line in README.splitlines() if f"gate/{record}.jsonl" in line]
+    equal, slowed = ([check for check in checks if check.effect_pct == effect] for effect in (0.0, 5.0))
+    alarms, caught = (sum(check.word == "regression" for check in some) for some in (equal, slowed))
+    seconds = sorted(check.seconds for check in equal)
+    figures = f"{alarms} of {len(equal)} · {caught} of {len(slowed)} · {median(seconds):.0f} and {seconds[-1]:.0f} s"
+    assert f"| {figures} |" in row
+    assert not [check for check in checks if check.failure is not None]
