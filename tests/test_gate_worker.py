@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from bench import machine
 from bench.gate import worker as worker_file
 from bench.gate.crew import PADDING, Crew, crew
 from bench.gate.rounds import Side, Subject, job
@@ -87,6 +88,15 @@ def test_a_worker_answers_with_the_seconds_of_as_many_forwards_as_it_is_asked_fo
     assert 0 < one["wall_s"] < many["wall_s"]
     assert many["cpu_s"] > one["cpu_s"] > 0
     assert many["cpu_s"] < 1.1 * many["wall_s"]  # one thread cannot work longer than it takes
+
+
+@pytest.mark.skipif(not machine.usable_cores(), reason="this system does not place processes")
+def test_a_core_that_is_not_there_leaves_the_worker_where_the_system_puts_it(tree, hired):
+    with closing(hired.worker("baseline", sys.executable, 1, 0)) as worker:
+        assert worker.ask(asked(tree, cores=[machine.usable_cores()[0]]))["cores"] == [machine.usable_cores()[0]]
+    with closing(hired.worker("baseline", sys.executable, 1, 0)) as worker:
+        assert worker.ask(asked(tree, cores=[1022]))["cores"] == []
+        assert worker.ask({"forwards": 1})["wall_s"] > 0
 
 
 def test_a_model_is_built_in_its_tree_and_finds_the_trees_files_first(tree, hired):

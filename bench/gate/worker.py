@@ -133,14 +133,16 @@ def work(reader: BinaryIO, writer: BinaryIO) -> None:
 
 
 def on_cores(asked: list[int]) -> list[int]:
-    """Stay on these cores, and say which they are; with none, stay where the system puts us.
+    """Stay on these cores, and say which they are; with none, or where that is forbidden, the system places us: none.
 
     Threads inherit the cores of the one that starts them, so this comes before torch starts any.
     """
-    if not asked:
+    try:
+        if asked:
+            os.sched_setaffinity(0, asked)
+    except OSError:  # a sandbox that does not let a process choose, or a core that went away
         return []
-    os.sched_setaffinity(0, asked)
-    return sorted(os.sched_getaffinity(0))
+    return asked
 
 
 def fix_conditions(threads: int) -> None:
