@@ -195,7 +195,11 @@ def _noise() -> Iterator[Finding]:
     if cores > 1:
         policy = os.environ.get("OMP_WAIT_POLICY", "not set")
         asleep = policy.upper() == "PASSIVE"
-        yield Finding("threads", "good" if asleep else "noisy", f"OMP_WAIT_POLICY {policy}; PASSIVE is steady")
+        yield Finding(
+            "threads",
+            "good" if asleep else "noisy",
+            f"OMP_WAIT_POLICY {policy}; PASSIVE is steady, ACTIVE is fast where nothing else runs",
+        )
     steady = _has_mallopt() or bool(_malloc_variables())
     yield Finding("allocator", "good" if steady else "noisy", f"{allocator()}{'; a run pins it' * _has_mallopt()}")
     for subject, free in (("memory", machine.available_bytes()), ("disk", shutil.disk_usage(".").free)):
