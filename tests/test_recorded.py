@@ -12,7 +12,7 @@ from bench.recipes import Recipe
 from bench.training import loop
 from bench.training.batches import Batch, Source, prepared
 from bench.training.mixing import Mixed
-from bench.training.recorded import Recorder, blank, recordable
+from bench.training.recorded import Recorder, blank, fill, recordable
 
 AUGMENT = [
     {"name": "flip"},
@@ -71,8 +71,7 @@ def kept_step(step, batch):
     kept = blank(batch)
 
     def replay(given):
-        kept.mixed.images.copy_(given.mixed.images)
-        kept.labels.copy_(given.labels)
+        fill(kept, given)
         return step(kept)
 
     return replay

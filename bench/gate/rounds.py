@@ -199,7 +199,7 @@ def quads(
     tokens: dict[Name, list[dict[str, Any]]] = {name: [] for name in SIDES}
     begun = clock()
     while (spent := clock() - begun) < longest_s and (
-        spent < ENOUGH_S or len(order) < ENOUGH_QUADS or error_of(log_ratios(tokens)) > SURE
+        spent < ENOUGH_S or len(order) < ENOUGH_QUADS or error_of(log_ratios(*map(wall_s, tokens.values()))) > SURE
     ):
         order.append(draw.choice(ORDERS))
         for letter in order[-1]:
@@ -210,10 +210,9 @@ def quads(
     return tuple(order), tokens
 
 
-def log_ratios(tokens: Mapping[Name, Sequence[Mapping[str, Any]]]) -> list[float]:
-    """log(candidate / baseline) of the wall time, pair by pair."""
-    pairs = zip(*(tokens[name] for name in SIDES), strict=True)
-    return [math.log(candidate["wall_s"] / baseline["wall_s"]) for baseline, candidate in pairs]
+def wall_s(tokens: Sequence[Mapping[str, Any]]) -> tuple[float, ...]:
+    """The wall time of one side's tokens, in order."""
+    return tuple(each["wall_s"] for each in tokens)
 
 
 def error_of(values: Sequence[float]) -> float:
@@ -230,7 +229,7 @@ def times(tokens: Sequence[Mapping[str, Any]], ready: Mapping[str, Any], forward
     """One side's tokens as they are kept."""
     cpu = tuple(each["cpu_s"] for each in tokens)
     return Times(
-        wall_s=tuple(each["wall_s"] for each in tokens),
+        wall_s=wall_s(tokens),
         cpu_s=None if None in cpu else cpu,
         faults_per_forward=sum(each["faults"] for each in tokens) / (forwards * len(tokens)),
         warm_up_faults=tuple(ready["warm_up_faults"]),
@@ -246,10 +245,10 @@ def value(baseline: Times, candidate: Times) -> Round:
     """
     cpu = None
     if baseline.cpu_s and candidate.cpu_s:
-        cpu = median_log_ratio(baseline.cpu_s, candidate.cpu_s)
-    return Round(median_log_ratio(baseline.wall_s, candidate.wall_s), cpu)
+        cpu = median(log_ratios(baseline.cpu_s, candidate.cpu_s))
+    return Round(median(log_ratios(baseline.wall_s, candidate.wall_s)), cpu)
 
 
-def median_log_ratio(baseline_s: Sequence[float], candidate_s: Sequence[float]) -> float:
-    """The median of log(candidate / baseline) over the pairs."""
-    return median([math.log(b / a) for a, b in zip(baseline_s, candidate_s, strict=True)])
+def log_ratios(baseline_s: Sequence[float], candidate_s: Sequence[float]) -> list[float]:
+    """log(candidate / baseline), pair by pair."""
+    return [math.log(b / a) for a, b in zip(baseline_s, candidate_s, strict=True)]

@@ -117,8 +117,8 @@ def work(reader: BinaryIO, writer: BinaryIO) -> None:
     job = json.loads(reader.readline())
     # Moves everything that follows by a random number of bytes: above all what is free in the heap now.
     padding = bytearray(2**20 + len(os.environ.setdefault(PADDING, "." * job["padding_bytes"])))
-    fix_conditions(job["threads"])
     placed = on_cores(job["cores"])
+    fix_conditions(job["threads"])
     call = forward(job)
     stage = "forward"
     timed = timer(job["device"], job["inject_pct"])

@@ -39,8 +39,7 @@ def cuda_graph(step: Step, batch: Batch) -> Step:
         loss, hits = step(kept)
 
     def replay(given: Batch) -> tuple[Tensor, Tensor]:
-        kept.mixed.images.copy_(given.mixed.images)
-        kept.labels.copy_(given.labels)
+        fill(kept, given)
         graph.replay()
         return loss.clone(), hits.clone()
 
@@ -51,6 +50,12 @@ def blank(batch: Batch) -> Batch:
     """Memory for a batch like this one, whose images are not mixed; it holds zeros, so that nobody learns from it."""
     labels = torch.zeros_like(batch.labels)
     return Batch(labels, Mixed(torch.zeros_like(batch.mixed.images), labels, 1.0))
+
+
+def fill(kept: Batch, given: Batch) -> None:
+    """Put another batch of the same size, not mixed either, into the memory of one."""
+    kept.mixed.images.copy_(given.mixed.images)
+    kept.labels.copy_(given.labels)
 
 
 class Recorder:

@@ -12,35 +12,29 @@ import pytest
 import bench
 from bench import machine
 from bench.gate import rounds
-from bench.gate.throughput import Side, Subject, compare
-from bench.regression import Limits
+from bench.gate.speed import subject
+from bench.gate.throughput import Side, compare
+from bench.regression import limits
+from bench.suitefile import load
 
 ROUNDS = int(os.environ.get("BENCH_PERF_ROUNDS", "3"))
 TURNS = 6
-LIMITS = Limits(tolerated=0.01, min_effect=0.025, looks=(6, 10, 20), confirm=10, alpha=0.01, confirm_alpha=0.05)
-MIXER = Subject(
-    "mixer",
-    "mlp_mixer",
-    {"patch_size": 4, "width": 128, "depth": 8, "token_mlp": 64, "channel_mlp": 256},
-    num_classes=10,
-    image_size=32,
-    batch_size=16,
-)
+TREE = Path(bench.__file__).parent.parent
 
 
 @pytest.mark.skipif(machine.cores() < 2, reason="with one core there is nothing to choose")
 def test_a_round_on_one_core_varies_no_more_than_one_that_the_system_places(monkeypatch):
-    here = Side(Path(bench.__file__).parent.parent)
+    here, guarded = Side(TREE), load(TREE / "suites" / "ci.toml")
     ways = {"placed by the system": lambda asked, draw: [], "on one core": rounds.shared_cores}
     found = {name: [] for name in ways}
     for turn in range(TURNS):
         for name, cores in ways.items():
             monkeypatch.setattr(rounds, "shared_cores", cores)
             (speed,) = compare(
-                [MIXER],
+                [subject(guarded, "mixer", TREE)],
                 here,
                 here,
-                LIMITS,
+                limits(guarded.suite.rule, 1),
                 seed=turn,
                 decide=lambda done, *_: "pass" if len(done) >= ROUNDS else "more",
             )
