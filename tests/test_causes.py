@@ -127,7 +127,7 @@ def test_looking_for_the_cause_changes_no_bit_of_the_training(monkeypatch):
 
 def test_the_batch_is_met_again_with_the_weights_and_masks_of_its_own_step(monkeypatch):
     met = []
-    step, cause = loop._step, loop._train_cause
+    step, cause = loop.step, loop._train_cause
 
     def remembered(setting, batch, lr):
         before = [parameter.detach().clone() for parameter in setting.model.parameters()]
@@ -146,12 +146,12 @@ def test_the_batch_is_met_again_with_the_weights_and_masks_of_its_own_step(monke
             return "looked"
 
         monkeypatch.setattr(loop, "first_cause", look)
-        monkeypatch.setattr(loop, "_step", step)
+        monkeypatch.setattr(loop, "step", step)
         found = cause(setting, epoch, bad, packed)
-        monkeypatch.setattr(loop, "_step", remembered)
+        monkeypatch.setattr(loop, "step", remembered)
         return found
 
-    monkeypatch.setattr(loop, "_step", remembered)
+    monkeypatch.setattr(loop, "step", remembered)
     monkeypatch.setattr(loop, "_train_cause", compared)
     recipe = {"precision": "float16", "mixup": 0.2, "schedule": {"name": "onecycle", "step": "batch"}}
     assert curve(fused(**recipe), **recipe)[0].train_cause == "looked"

@@ -77,12 +77,14 @@ def test_layers_that_draw_for_themselves_follow_the_seed_too(dataset):
     assert torch.equal(*trained)
 
 
-def test_dropout_draws_from_a_sequence_of_its_own_for_every_seed_and_epoch(dataset, monkeypatch):
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_dropout_draws_from_a_sequence_of_its_own_for_every_seed_epoch_and_part(dataset, monkeypatch, threads):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     seeds = []
-    monkeypatch.setattr("bench.training.loop.Stream", lambda seed: seeds.append(seed) or Stream(seed))
+    monkeypatch.setattr("bench.training.dropout.Stream", lambda seed: seeds.append(seed) or Stream(seed))
     for seed in (1, 2):
         run(dataset, seed=seed)
-    assert len(set(seeds)) == len(seeds) == 2 * LEAST["epochs"]
+    assert len(set(seeds)) == len(seeds) == 2 * LEAST["epochs"] * threads
 
 
 def test_training_leaves_the_callers_random_state_alone(dataset):

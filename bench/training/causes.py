@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+NOT_SEEN = "not seen again when the batch was repeated"
+
 
 def first_cause(model: nn.Module, images: Tensor, loss: Callable[[Tensor], Tensor]) -> str:
     """In words: a module by its name and what became too large there, or the loss of logits that were finite.
@@ -43,7 +45,7 @@ def first_cause(model: nn.Module, images: Tensor, loss: Callable[[Tensor], Tenso
         return _described("the model", model, (images,), logits)
     if not _finite([losses]):
         return f"the loss of finite logits ({_kind(losses)}, largest logit {_largest([logits]):.2g})"
-    return "not seen again when the batch was repeated"
+    return NOT_SEEN
 
 
 def _described(name: str, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> str:

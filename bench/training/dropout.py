@@ -5,7 +5,8 @@ Torch draws one number after the other, which takes half of a Mixer's training s
 four activations, 16 bits each: the probability of a drop is p rounded to a multiple of 1 / 65536, 0.000008 off at most.
 """
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -27,10 +28,28 @@ class Stream:
         return torch.from_numpy(words.view(np.int16))[:count]
 
 
+class Streams:
+    """A stream of random bits for every part; a thread draws from that of the part it works on."""
+
+    def __init__(self, seeds: Sequence[int]):
+        self._streams = [Stream(seed) for seed in seeds]
+        self._mine = threading.local()
+        self.turn_to(0)
+
+    def turn_to(self, part: int) -> None:
+        """Let the calling thread draw for this part from now on."""
+        self._mine.stream = self._streams[part]
+
+    def draw(self, count: int) -> Tensor:
+        """int16 (count,), every value equally likely."""
+        drawn: Tensor = self._mine.stream.draw(count)
+        return drawn
+
+
 class BulkDropout(nn.Module):
     """nn.Dropout for 0 < p < 1: drops with probability p and scales what is left by 1 / (1 - p); any shape."""
 
-    def __init__(self, p: float, stream: Stream):
+    def __init__(self, p: float, stream: Stream | Streams):
         super().__init__()
         self.p = p
         self.stream = stream
@@ -51,7 +70,7 @@ class BulkDropout(nn.Module):
 
 
 @contextmanager
-def bulk_dropout(model: nn.Module, stream: Stream) -> Iterator[None]:
+def bulk_dropout(model: nn.Module, stream: Stream | Streams) -> Iterator[None]:
     """Let every nn.Dropout in `model` draw from `stream` while the context is open, then put the old ones back."""
     places = [
         (parent, name, child)

@@ -5,8 +5,7 @@ finite included.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,14 +21,13 @@ from bench.errors import MeasurementError
 from bench.recipes import Recipe
 from bench.records import packed_bits
 from bench.training import augment, batches, checkpoint
-from bench.training.batches import Batch, Source, derive
-from bench.training.causes import first_cause
-from bench.training.dropout import Stream, bulk_dropout
+from bench.training.batches import Source
+from bench.training.causes import NOT_SEEN, first_cause
 from bench.training.recorded import Recorder, recordable
 from bench.training.schedules import learning_rate
+from bench.training.step import Setting, loss_of, met, optimizer_of, parts_of, randomness, step, update
 
 EVALUATION_BATCH = 500
-TOGETHER = 16  # batches that a GPU augments at once
 
 
 @dataclass(frozen=True)
@@ -50,38 +48,6 @@ class EpochResult:
     images: int = 0
     test_cause: str | None = None
     test_right: str | None = None  # of the last epoch alone: which test images were right, as `packed_bits`
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What stays the same over a training."""
-
-    model: nn.Module
-    optimizer: torch.optim.Optimizer
-    scaler: torch.amp.GradScaler  # idle but for float16
-    recipe: Recipe
-    train: Source
-    test: Source
-    mean: Sequence[float]
-    std: Sequence[float]
-    data_sha256: str
-    seed: int
-    context: Context
-    layout: torch.memory_format
-    recorder: Recorder | None = None  # replays the update; None: each one is run
-
-    def autocast(self) -> AbstractContextManager[Any]:
-        """Float32 weights, matrix products in half precision, where the recipe asks for it."""
-        kind = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(self.recipe.precision)
-        return nullcontext() if kind is None else torch.autocast(self.context.device, dtype=kind)
-
-    def prepared(self, epoch: int) -> Iterator[Batch]:
-        """The training batches of an epoch."""
-        # Image files are decoded on the host, batch by batch, while the device works on the one before.
-        together = TOGETHER if self.context.device == "cuda" and isinstance(self.train.images, Tensor) else 1
-        return batches.prepared(
-            self.train, self.recipe, self.mean, self.std, seed=self.seed, epoch=epoch, together=together
-        )
 
 
 def train(
@@ -112,7 +78,7 @@ def train(
     assert isinstance(given, dict), given
     setting = Setting(
         model=model,
-        optimizer=_optimizer(model, recipe, context.device),
+        optimizer=optimizer_of(model, recipe, context.device),
         # Gradients below 6e-8 would vanish in float16; a step whose scaled gradients overflow is left out.
         scaler=torch.amp.GradScaler(context.device, enabled=recipe.precision == "float16"),
         recipe=recipe,
@@ -126,8 +92,9 @@ def train(
         layout=layout,
     )
     if recordable(recipe, context.device):
-        recorder = Recorder(partial(_update, setting), recipe.batch_size, model, setting.optimizer)
+        recorder = Recorder(partial(update, setting), recipe.batch_size, model, setting.optimizer)
         setting = replace(setting, recorder=recorder)
+    setting = replace(setting, parts=parts_of(setting))
     curve = _resume(setting, keep) if keep else []
     packed = _packed(setting, curve)
     if keep and not curve:
@@ -181,34 +148,10 @@ def _identity(setting: Setting) -> str:
     return f"format 3 {setting.recipe} seed {setting.seed} torch {torch.__version__} {setting.data_sha256} {shapes}"
 
 
-def _optimizer(model: nn.Module, recipe: Recipe, device: str) -> torch.optim.Optimizer:
-    """All parameters in one group: the published code decays every weight, norms and biases too."""
-    recorded = recordable(recipe, device)
-    # A recording reads the rate from the device's memory; as a number it would stay what it was.
-    lr = torch.tensor(recipe.lr, device=device) if recorded else recipe.lr
-    shared: dict[str, Any] = {"lr": lr, "weight_decay": recipe.weight_decay, "fused": True}
-    if recipe.optimizer == "sgd":
-        return torch.optim.SGD(model.parameters(), momentum=recipe.momentum, **shared)
-    kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[recipe.optimizer]
-    return kind(model.parameters(), betas=recipe.betas, eps=recipe.eps, capturable=recorded, **shared)
-
-
-@contextmanager
-def _randomness(setting: Setting, epoch: int) -> Iterator[None]:
-    """What layers draw in an epoch follows from the seed alone, and the caller's random state stays as it is."""
-    cpu = setting.context.device == "cpu"
-    stream = Stream(derive(setting.seed, epoch, "dropout"))
-    # A GPU draws its masks fast enough by itself.
-    layers = bulk_dropout(setting.model, stream) if cpu else nullcontext()
-    with torch.random.fork_rng(devices=[] if cpu else [torch.cuda.current_device()]), layers:
-        torch.manual_seed(derive(setting.seed, epoch, "layers"))  # what else draws: stochastic depth, GPU dropout
-        yield
-
-
 def _epoch(setting: Setting, epoch: int, last: EpochResult | None, packed: bytes) -> EpochResult:
     """Train and evaluate; `packed` is the state that the epoch begins with."""
     clock = setting.context.clock
-    with _randomness(setting, epoch):
+    with randomness(setting, epoch):
         start = clock()
         losses, correct, images = _train_epoch(setting, epoch, last)
         seconds = clock() - start
@@ -245,48 +188,14 @@ def _train_epoch(setting: Setting, epoch: int, last: EpochResult | None) -> tupl
     note = progress_note(epoch, recipe.epochs, last)
     an_epoch = batches.count(len(setting.train), recipe)
     losses, correct, seen = [], [], 0
-    for step, batch in enumerate(setting.prepared(epoch), (epoch - 1) * an_epoch):
-        loss, hits = _step(setting, batch, learning_rate(recipe, step, an_epoch))
+    for number, batch in enumerate(setting.prepared(epoch), (epoch - 1) * an_epoch):
+        loss, hits = step(setting, batch, learning_rate(recipe, number, an_epoch))
         # Sums stay on the device: asking for their values here would make a GPU wait after every batch.
         losses.append(loss * len(batch.labels))
         correct.append(hits)
         seen += len(batch.labels)
-        setting.context.progress(step + 1, recipe.epochs * an_epoch, note)
+        setting.context.progress(number + 1, recipe.epochs * an_epoch, note)
     return torch.stack(losses).double().cpu(), int(torch.stack(correct).sum()), seen
-
-
-def _step(setting: Setting, batch: Batch, lr: float) -> tuple[Tensor, Tensor]:
-    """One update at a learning rate: mean loss of the batch and how many images were right, both detached scalars."""
-    for group in setting.optimizer.param_groups:
-        if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(lr)
-        else:
-            group["lr"] = lr
-    return setting.recorder(batch) if setting.recorder else _update(setting, batch)
-
-
-def _update(setting: Setting, batch: Batch) -> tuple[Tensor, Tensor]:
-    """One update: forward, backward, optimiser. Waits for the device only in float16."""
-    with setting.autocast():
-        logits = setting.model(batch.mixed.images.contiguous(memory_format=setting.layout)).float()
-        loss = _loss(setting.recipe, batch, logits)
-    setting.optimizer.zero_grad(set_to_none=True)
-    setting.scaler.scale(loss).backward()
-    if setting.recipe.clip_norm is not None:
-        setting.scaler.unscale_(setting.optimizer)
-        nn.utils.clip_grad_norm_(setting.model.parameters(), setting.recipe.clip_norm)
-    setting.scaler.step(setting.optimizer)
-    setting.scaler.update()
-    return loss.detach(), (logits.detach().argmax(1) == batch.labels).sum()
-
-
-def _loss(recipe: Recipe, batch: Batch, logits: Tensor) -> Tensor:
-    """Mean cross-entropy of float32 logits, of both labels where images are mixed."""
-    loss = functional.cross_entropy(logits, batch.labels, label_smoothing=recipe.label_smoothing)
-    if batch.mixed.share < 1:
-        other = functional.cross_entropy(logits, batch.mixed.labels, label_smoothing=recipe.label_smoothing)
-        loss = batch.mixed.share * loss + (1 - batch.mixed.share) * other
-    return loss
 
 
 def _train_cause(setting: Setting, epoch: int, bad: int, packed: bytes) -> str:
@@ -300,13 +209,14 @@ def _train_cause(setting: Setting, epoch: int, bad: int, packed: bytes) -> str:
     _put_back(setting, checkpoint.unpack(packed, device))
     setting.model.train()
     an_epoch = batches.count(len(setting.train), recipe)
-    cause = ""
-    with _randomness(setting, epoch):
+    cause = NOT_SEEN
+    with randomness(setting, epoch):
         for index, batch in enumerate(setting.prepared(epoch)):
             if index == bad:
-                cause = _cause(setting, batch.mixed.images, partial(_loss, recipe, batch))
+                seen = (_cause(setting, one.mixed.images, partial(loss_of, recipe, one)) for one in met(setting, batch))
+                cause = next((words for words in seen if words != NOT_SEEN), NOT_SEEN)
                 break
-            _step(setting, batch, learning_rate(recipe, (epoch - 1) * an_epoch + index, an_epoch))
+            step(setting, batch, learning_rate(recipe, (epoch - 1) * an_epoch + index, an_epoch))
     _put_back(setting, checkpoint.unpack(after, device))
     return cause
 

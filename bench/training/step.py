@@ -1,0 +1,143 @@
+"""One update of the weights: forward, backward, optimiser, by a recipe; whole, in parts, or replayed.
+
+Knows nothing of epochs, curves or checkpoints.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bench.context import Context
+from bench.recipes import Recipe
+from bench.training import batches
+from bench.training.batches import Batch, Source, derive
+from bench.training.dropout import Streams, bulk_dropout
+from bench.training.parts import MOST, TRIAL, Parts, divisible
+from bench.training.recorded import Recorder, recordable
+
+TOGETHER = 16  # batches that a GPU augments at once
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What stays the same over a training."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler  # idle but for float16
+    recipe: Recipe
+    train: Source
+    test: Source
+    mean: Sequence[float]
+    std: Sequence[float]
+    data_sha256: str
+    seed: int
+    context: Context
+    layout: torch.memory_format
+    recorder: Recorder | None = None  # replays the update; None: each one is run
+    parts: Parts | None = None  # threads that share a batch; None: they share every operator
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Float32 weights, matrix products in half precision, where the recipe asks for it."""
+        kind = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(self.recipe.precision)
+        if kind is None:
+            return nullcontext()
+        # What is cached would be shared by all threads, and the first to be done would clear it.
+        return torch.autocast(self.context.device, dtype=kind, cache_enabled=self.context.device != "cpu")
+
+    def prepared(self, epoch: int) -> Iterator[Batch]:
+        """The training batches of an epoch."""
+        # Image files are decoded on the host, batch by batch, while the device works on the one before.
+        together = TOGETHER if self.context.device == "cuda" and isinstance(self.train.images, Tensor) else 1
+        return batches.prepared(
+            self.train, self.recipe, self.mean, self.std, seed=self.seed, epoch=epoch, together=together
+        )
+
+
+def optimizer_of(model: nn.Module, recipe: Recipe, device: str) -> torch.optim.Optimizer:
+    """All parameters in one group: the published code decays every weight, norms and biases too."""
+    recorded = recordable(recipe, device)
+    # A recording reads the rate from the device's memory; as a number it would stay what it was.
+    lr = torch.tensor(recipe.lr, device=device) if recorded else recipe.lr
+    shared: dict[str, Any] = {"lr": lr, "weight_decay": recipe.weight_decay, "fused": True}
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(model.parameters(), momentum=recipe.momentum, **shared)
+    kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[recipe.optimizer]
+    return kind(model.parameters(), betas=recipe.betas, eps=recipe.eps, capturable=recorded, **shared)
+
+
+def parts_of(setting: Setting) -> Parts | None:
+    """A part of every batch for each thread, where that gives the same gradient."""
+    count = torch.get_num_threads()
+    if setting.context.device != "cpu" or setting.recipe.precision == "float16" or not 1 < count <= MOST:
+        return None
+    images = next(setting.prepared(1)).mixed.images[:TRIAL].contiguous(memory_format=setting.layout)
+    return Parts(count, partial(_forward, setting), setting.model) if divisible(setting.model, images) else None
+
+
+@contextmanager
+def randomness(setting: Setting, epoch: int) -> Iterator[None]:
+    """What layers draw in an epoch follows from the seed alone, and the caller's random state stays as it is."""
+    cpu, parts = setting.context.device == "cpu", setting.parts
+    more = ((number,) for number in range(1, parts.count if parts else 1))
+    streams = Streams([derive(setting.seed, epoch, "dropout", *number) for number in ((), *more)])
+    # A GPU draws its masks fast enough by itself.
+    layers = bulk_dropout(setting.model, streams) if cpu else nullcontext()
+    at_work = parts.at_work(streams) if parts else nullcontext()
+    with torch.random.fork_rng(devices=[] if cpu else [torch.cuda.current_device()]), layers, at_work:
+        torch.manual_seed(derive(setting.seed, epoch, "layers"))  # what else draws: stochastic depth, GPU dropout
+        yield
+
+
+def step(setting: Setting, batch: Batch, lr: float) -> tuple[Tensor, Tensor]:
+    """One update at a learning rate: mean loss of the batch and how many images were right, both detached scalars."""
+    for group in setting.optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(lr)
+        else:
+            group["lr"] = lr
+    return setting.recorder(batch) if setting.recorder else update(setting, batch)
+
+
+def update(setting: Setting, batch: Batch) -> tuple[Tensor, Tensor]:
+    """One update: forward, backward, optimiser. Waits for the device only in float16."""
+    setting.optimizer.zero_grad(set_to_none=True)
+    if setting.parts:
+        loss, right = setting.parts(batch)
+    else:
+        loss, right = _forward(setting, batch)
+        setting.scaler.scale(loss).backward()
+    if setting.recipe.clip_norm is not None:
+        setting.scaler.unscale_(setting.optimizer)
+        nn.utils.clip_grad_norm_(setting.model.parameters(), setting.recipe.clip_norm)
+    setting.scaler.step(setting.optimizer)
+    setting.scaler.update()
+    return loss.detach(), right
+
+
+def _forward(setting: Setting, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Mean loss of the batch, with its graph, and how many images were right."""
+    with setting.autocast():
+        logits = setting.model(batch.mixed.images.contiguous(memory_format=setting.layout)).float()
+        loss = loss_of(setting.recipe, batch, logits)
+    return loss, (logits.detach().argmax(1) == batch.labels).sum()
+
+
+def met(setting: Setting, batch: Batch) -> Iterator[Batch]:
+    """What the model meets of a batch in one update, each with the masks that it has there."""
+    yield from setting.parts.one_by_one(batch) if setting.parts else (batch,)
+
+
+def loss_of(recipe: Recipe, batch: Batch, logits: Tensor) -> Tensor:
+    """Mean cross-entropy of float32 logits, of both labels where images are mixed."""
+    loss = functional.cross_entropy(logits, batch.labels, label_smoothing=recipe.label_smoothing)
+    if batch.mixed.share < 1:
+        other = functional.cross_entropy(logits, batch.mixed.labels, label_smoothing=recipe.label_smoothing)
+        loss = batch.mixed.share * loss + (1 - batch.mixed.share) * other
+    return loss
