@@ -1,1 +1,1 @@
-"""Training: `loop` is the only place with an optimiser; beside it what a batch and a step go through."""
+"""Training: `loop` has the epochs and `step` the only optimiser; beside them what a batch goes through."""

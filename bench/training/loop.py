@@ -1,4 +1,4 @@
-"""The only loop with an optimiser: a model, a data set and a recipe in, a learning curve out.
+"""The only training loop: a model, a data set and a recipe in, a learning curve out.
 
 Knows no model by name, keeps no best epoch and smooths nothing: every epoch is reported as it was, a loss that is not
 finite included.

@@ -1,4 +1,4 @@
-"""One update of the weights: forward, backward, optimiser, by a recipe; whole, in parts, or replayed.
+"""One update of the weights, and the only optimiser: forward, backward, step; whole, in parts, or replayed.
 
 Knows nothing of epochs, curves or checkpoints.
 """
