@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from bench.context import Context
 from bench.data import Dataset, synthetic
+from bench.errors import MeasurementError
 from bench.recipes import Recipe
 from bench.training import augment
 from bench.training.batches import derive
@@ -79,11 +80,12 @@ def test_layers_that_draw_for_themselves_follow_the_seed_too(dataset):
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_dropout_draws_from_a_sequence_of_its_own_for_every_seed_epoch_and_part(dataset, monkeypatch, threads):
-    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
-    seeds = []
+    seeds, before = [], torch.get_num_threads()
     monkeypatch.setattr("bench.training.dropout.Stream", lambda seed: seeds.append(seed) or Stream(seed))
+    torch.set_num_threads(threads)
     for seed in (1, 2):
         run(dataset, seed=seed)
+    torch.set_num_threads(before)
     assert len(set(seeds)) == len(seeds) == 2 * LEAST["epochs"] * threads
 
 
@@ -142,6 +144,11 @@ def test_drop_last_leaves_out_the_rest_that_is_no_whole_batch(dataset):
     assert calls[-1] == (math.ceil(72 / 16), 5)
     run(dataset, {"epochs": 1, "drop_last": True}, context=context)
     assert calls[-1] == (72 // 16, 4)
+
+
+def test_a_training_without_a_single_batch_says_why(dataset):
+    with pytest.raises(MeasurementError, match="drop_last leaves out all 72 images: a batch has 100"):
+        run(dataset, {"drop_last": True, "batch_size": 100})
 
 
 def test_progress_tells_the_epoch_and_the_last_test_accuracy(dataset):

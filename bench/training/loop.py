@@ -72,10 +72,15 @@ def train(
             training goes on after them. It is left in place at the end: only the caller knows when it is not needed.
 
     Raises:
-        MeasurementError: the file cannot be written, cannot be read, or belongs to another training.
+        MeasurementError: there is no batch at all; or the file cannot be written, cannot be read, or belongs to
+            another training.
     """
     given = {"mean": dataset.mean, "std": dataset.std} if recipe.normalize == "dataset" else recipe.normalize
     assert isinstance(given, dict), given
+    if not batches.count(len(dataset.train_labels), recipe):
+        raise MeasurementError(
+            f"drop_last leaves out all {len(dataset.train_labels)} images: a batch has {recipe.batch_size}"
+        )
     setting = Setting(
         model=model,
         optimizer=optimizer_of(model, recipe, context.device),

@@ -40,7 +40,8 @@ class Parts:
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
-            with ThreadPoolExecutor(self.count) as self._pool:
+            # A thread learns of the number with its first operator, and does that one with as many as there were.
+            with ThreadPoolExecutor(self.count, initializer=torch.set_num_threads, initargs=(1,)) as self._pool:
                 self._streams = streams
                 yield
         finally:
