@@ -198,7 +198,7 @@ def _noise() -> Iterator[Finding]:
         yield Finding(
             "threads",
             "good" if asleep else "noisy",
-            f"OMP_WAIT_POLICY {policy}; PASSIVE is steady, ACTIVE is fast where nothing else runs",
+            f"OMP_WAIT_POLICY {policy}; what spins takes its core from what works, so a run sets PASSIVE",
         )
     steady = _has_mallopt() or bool(_malloc_variables())
     yield Finding("allocator", "good" if steady else "noisy", f"{allocator()}{'; a run pins it' * _has_mallopt()}")
