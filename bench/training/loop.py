@@ -75,12 +75,32 @@ def train(
         MeasurementError: there is no batch at all; or the file cannot be written, cannot be read, or belongs to
             another training.
     """
-    given = {"mean": dataset.mean, "std": dataset.std} if recipe.normalize == "dataset" else recipe.normalize
-    assert isinstance(given, dict), given
     if not batches.count(len(dataset.train_labels), recipe):
         raise MeasurementError(
             f"drop_last leaves out all {len(dataset.train_labels)} images: a batch has {recipe.batch_size}"
         )
+    setting = _prepare(model, dataset, recipe, seed, context, layout)
+    curve = _resume(setting, keep) if keep else []
+    packed = _packed(setting, curve)
+    if keep and not curve:
+        checkpoint.save(keep, packed)  # a folder that cannot be written to shows now, not in an hour
+    yield from curve
+    for epoch in range(len(curve) + 1, recipe.epochs + 1):
+        curve.append(_epoch(setting, epoch, curve[-1] if curve else None, packed))
+        packed = _packed(setting, curve)
+        if keep:
+            checkpoint.save(keep, packed)
+        an_epoch = batches.count(len(setting.train), recipe)
+        context.progress(epoch * an_epoch, recipe.epochs * an_epoch, progress_note(epoch, recipe.epochs, curve[-1]))
+        yield curve[-1]
+
+
+def _prepare(
+    model: nn.Module, dataset: Dataset, recipe: Recipe, seed: int, context: Context, layout: torch.memory_format
+) -> Setting:
+    """Data on the device, an optimiser, and the fastest way to do an update that is the same update."""
+    given = {"mean": dataset.mean, "std": dataset.std} if recipe.normalize == "dataset" else recipe.normalize
+    assert isinstance(given, dict), given
     setting = Setting(
         model=model,
         optimizer=optimizer_of(model, recipe, context.device),
@@ -98,21 +118,8 @@ def train(
     )
     if recordable(recipe, context.device):
         recorder = Recorder(partial(update, setting), recipe.batch_size, model, setting.optimizer)
-        setting = replace(setting, recorder=recorder)
-    setting = replace(setting, parts=parts_of(setting))
-    curve = _resume(setting, keep) if keep else []
-    packed = _packed(setting, curve)
-    if keep and not curve:
-        checkpoint.save(keep, packed)  # a folder that cannot be written to shows now, not in an hour
-    yield from curve
-    for epoch in range(len(curve) + 1, recipe.epochs + 1):
-        curve.append(_epoch(setting, epoch, curve[-1] if curve else None, packed))
-        packed = _packed(setting, curve)
-        if keep:
-            checkpoint.save(keep, packed)
-        an_epoch = batches.count(len(setting.train), recipe)
-        context.progress(epoch * an_epoch, recipe.epochs * an_epoch, progress_note(epoch, recipe.epochs, curve[-1]))
-        yield curve[-1]
+        return replace(setting, recorder=recorder)
+    return replace(setting, parts=parts_of(setting))
 
 
 def _packed(setting: Setting, curve: list[EpochResult]) -> bytes:
