@@ -20,7 +20,7 @@ from bench.data import Dataset
 from bench.errors import MeasurementError
 from bench.recipes import Recipe
 from bench.records import packed_bits
-from bench.training import augment, batches, checkpoint
+from bench.training import batches, checkpoint
 from bench.training.batches import Source
 from bench.training.causes import NOT_SEEN, first_cause
 from bench.training.recorded import Recorder, recordable
@@ -237,9 +237,8 @@ def _test_cause(setting: Setting, bad: int) -> str:
     """Why the loss of test image `bad` was not finite, with the weights as they are after the epoch."""
     first = bad - bad % EVALUATION_BATCH
     rows = torch.arange(first, min(first + EVALUATION_BATCH, len(setting.test)))
-    images, labels = setting.test.batch(rows)
+    images, labels = setting.tested(rows)
     setting.model.eval()
-    images = augment.augment(images, (), (), setting.mean, setting.std)
     return _cause(setting, images, lambda logits: functional.cross_entropy(logits, labels, reduction="none"))
 
 
@@ -256,10 +255,9 @@ def evaluate(setting: Setting) -> tuple[Tensor, Tensor]:
     setting.model.eval()
     losses, correct = [], []
     for rows in torch.arange(len(setting.test)).split(EVALUATION_BATCH):
-        images, labels = setting.test.batch(rows)
-        images = augment.augment(images, (), (), setting.mean, setting.std)
+        images, labels = setting.tested(rows)
         with setting.autocast():
-            logits = setting.model(images.contiguous(memory_format=setting.layout)).float()
+            logits = setting.model(images).float()
         losses.append(functional.cross_entropy(logits, labels, reduction="none"))
         correct.append(logits.argmax(1) == labels)
     return torch.cat(losses).double().cpu(), torch.cat(correct).cpu()

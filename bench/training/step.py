@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from bench.context import Context
 from bench.recipes import Recipe
-from bench.training import batches
+from bench.training import augment, batches
 from bench.training.batches import Batch, Source, derive
 from bench.training.dropout import Streams, bulk_dropout
 from bench.training.parts import MOST, TRIAL, Parts, divisible
@@ -59,6 +59,12 @@ class Setting:
             self.train, self.recipe, self.mean, self.std, seed=self.seed, epoch=epoch, together=together
         )
 
+    def tested(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Test images float32 (B, 3, H, W), normalised and not augmented, in the layout that is trained in; labels."""
+        images, labels = self.test.batch(rows)
+        values = augment.augment(images, (), (), self.mean, self.std)
+        return values.contiguous(memory_format=self.layout), labels
+
 
 def optimizer_of(model: nn.Module, recipe: Recipe, device: str) -> torch.optim.Optimizer:
     """All parameters in one group: the published code decays every weight, norms and biases too."""
@@ -77,7 +83,7 @@ def parts_of(setting: Setting) -> Parts | None:
     count = torch.get_num_threads()
     if setting.context.device != "cpu" or setting.recipe.precision == "float16" or not 1 < count <= MOST:
         return None
-    images = next(setting.prepared(1)).mixed.images[:TRIAL].contiguous(memory_format=setting.layout)
+    images, _ = setting.tested(torch.arange(min(TRIAL, len(setting.test))))
     return Parts(count, partial(_forward, setting), setting.model) if divisible(setting.model, images) else None
 
 
@@ -85,8 +91,9 @@ def parts_of(setting: Setting) -> Parts | None:
 def randomness(setting: Setting, epoch: int) -> Iterator[None]:
     """What layers draw in an epoch follows from the seed alone, and the caller's random state stays as it is."""
     cpu, parts = setting.context.device == "cpu", setting.parts
-    more = ((number,) for number in range(1, parts.count if parts else 1))
-    streams = Streams([derive(setting.seed, epoch, "dropout", *number) for number in ((), *more)])
+    seeds = [derive(setting.seed, epoch, "dropout")]
+    seeds += [derive(setting.seed, epoch, "dropout", part) for part in range(1, parts.count if parts else 1)]
+    streams = Streams(seeds)
     # A GPU draws its masks fast enough by itself.
     layers = bulk_dropout(setting.model, streams) if cpu else nullcontext()
     at_work = parts.at_work(streams) if parts else nullcontext()
