@@ -12,7 +12,10 @@ from typing import Any, TypeVar
 import click
 
 import bench as package
-from bench import steps
+from bench.commands import baseline as of_baseline
+from bench.commands import check as of_check
+from bench.commands import ending, loading
+from bench.commands import run as of_run
 from bench.errors import BenchError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -88,14 +91,14 @@ def run(suites: tuple[Path, ...], strict: bool, **options: Any) -> None:
     from bench.machine import let_threads_sleep
 
     let_threads_sleep()
-    loaded = steps.load(suites)
-    complete = steps.measured(loaded, **options)
+    loaded = loading.load(suites)
+    complete = of_run.measured(loaded, **options)
     if options["dry_run"]:
         return
-    rows, environments = steps.rows_of(options["store"])
-    verdicts = steps.judged(loaded, rows)
-    steps.summarise(steps.claiming(loaded), verdicts, rows, environments)
-    raise SystemExit(steps.exit_code(verdicts, strict) if complete else 3)
+    rows, environments = of_run.rows_of(options["store"])
+    verdicts = of_run.judged(loaded, rows)
+    of_run.summarise(loading.claiming(loaded), verdicts, rows, environments)
+    raise SystemExit(of_run.exit_code(verdicts, strict) if complete else 3)
 
 
 @bench.command()
@@ -120,13 +123,13 @@ def report(suites: tuple[Path, ...], form: str, output: Path | None, store: str,
     """Draw the report from the store: published, measured, interval and verdict side by side."""
     from bench import report as drawing
 
-    loaded = steps.claiming(steps.load(suites)) if suites else steps.suites_with_rows(store)
-    rows, environments = steps.rows_of(store)
-    verdicts = steps.judged(loaded, rows)
+    loaded = loading.claiming(loading.load(suites)) if suites else loading.suites_with_rows(store)
+    rows, environments = of_run.rows_of(store)
+    verdicts = of_run.judged(loaded, rows)
     path = drawing.write(loaded, verdicts, rows, environments, form=form, output=output)
     if path is not None:
         click.echo(f"report: {path}", err=True)
-    raise SystemExit(steps.exit_code(verdicts, strict=True) if strict else 0)
+    raise SystemExit(of_run.exit_code(verdicts, strict=True) if strict else 0)
 
 
 @bench.command()
@@ -134,7 +137,7 @@ def report(suites: tuple[Path, ...], form: str, output: Path | None, store: str,
 @json_option
 def validate(suites: tuple[Path, ...], as_json: bool) -> None:
     """Check suites without running them; every problem is reported at once."""
-    from bench.console import table
+    from bench.commands.terminal import table
 
     rows = [
         {
@@ -143,7 +146,7 @@ def validate(suites: tuple[Path, ...], as_json: bool) -> None:
             "claims": len(each.suite.claims),
             "models": len(each.suite.models),
         }
-        for each in steps.load(suites)
+        for each in loading.load(suites)
     ]
     table(rows, as_json)
 
@@ -153,7 +156,7 @@ def schema() -> None:
     """Print the JSON Schema of suite files, for editors."""
     import json
 
-    from bench.spec import Suite
+    from bench.suite.schema import Suite
 
     click.echo(json.dumps(Suite.model_json_schema(), indent=2, ensure_ascii=False))
 
@@ -165,15 +168,15 @@ def schema() -> None:
 @json_option
 def list_(what: str, suites: tuple[Path, ...], store: str, as_json: bool) -> None:
     """List suites, models, data sets, measures, metrics, claims or runs."""
-    from bench import console, listing
+    from bench.commands import listing, terminal
 
     if what == "runs":
         from bench.store import Store
 
-        console.table(Store(store).runs().to_dict("records"), as_json)
+        terminal.table(Store(store).runs().to_dict("records"), as_json)
         return
-    loaded = steps.load(suites or steps.known_suites()) if what in ("suites", "claims") else []
-    console.table(listing.ROWS[what](loaded), as_json)
+    loaded = loading.load(suites or loading.known_suites()) if what in ("suites", "claims") else []
+    terminal.table(listing.ROWS[what](loaded), as_json)
 
 
 @bench.command()
@@ -182,13 +185,13 @@ def list_(what: str, suites: tuple[Path, ...], store: str, as_json: bool) -> Non
 @json_option
 def show(run_id: str, store: str, as_json: bool) -> None:
     """Show one run: its environment and its rows. RUN_ID may be its beginning, or 'last'."""
-    from bench import console
+    from bench.commands import terminal
     from bench.store import Store
 
     environment, rows = Store(store).run(run_id)
     if not as_json:
-        console.table([{"key": key, "value": value} for key, value in environment.items()], as_json=False)
-    console.table(rows.to_dict("records") if as_json else rows[SHOWN].to_dict("records"), as_json)
+        terminal.table([{"key": key, "value": value} for key, value in environment.items()], as_json=False)
+    terminal.table(rows.to_dict("records") if as_json else rows[SHOWN].to_dict("records"), as_json)
 
 
 @bench.command()
@@ -200,16 +203,18 @@ def show(run_id: str, store: str, as_json: bool) -> None:
 @json_option
 def compare(first: str, second: str, store: str, as_json: bool, **chosen: Any) -> None:
     """Compare two runs, metric by metric. A RUN may be its beginning, or 'last'. No gate: `bench check` is."""
-    from bench import comparison, console
     from bench.ci.as_json import dumps
+    from bench.commands import terminal
     from bench.store import Store
+    from bench.verdicts.between_runs import compare as between
+    from bench.verdicts.between_runs import tables
 
     opened = Store(store)
-    found = comparison.compare(opened.run(first), opened.run(second), **chosen)
+    found = between.compare(opened.run(first), opened.run(second), **chosen)
     if as_json:
-        click.echo(dumps(comparison.tables.as_mapping(found)), nl=False)
+        click.echo(dumps(tables.as_mapping(found)), nl=False)
         return
-    console.tables([make(found) for make in comparison.tables.ALL])
+    terminal.tables([make(found) for make in tables.ALL])
     click.echo("\n".join(found.notes), err=True)
 
 
@@ -250,13 +255,13 @@ def doctor(data: Path | None, quick: bool, as_json: bool) -> None:
     """Say what this machine can measure, and what will make it noisy."""
     from dataclasses import asdict
 
-    from bench.console import table
+    from bench.commands.terminal import table
     from bench.machine import let_threads_sleep
 
     let_threads_sleep()  # as `run` does, so that what is said is what a run will meet
-    from bench.environment import findings
+    from bench.execution.doctor import findings
 
-    found = [*findings(data), *([] if quick else [steps.noise()])]
+    found = [*findings(data), *([] if quick else [of_check.noise()])]
     table([asdict(finding) for finding in found], as_json)
 
 
@@ -288,14 +293,14 @@ def check(
     suite: Path, strict: bool, as_json: bool, github: bool, self_test: int | None, inject: float, **options: Any
 ) -> None:
     """Check that the guarded models are still what was accepted, and still as fast."""
-    with steps.a_bug_is_no_finding():
+    with ending.a_bug_is_no_finding():
         files = {form: options.pop(form) for form in ("junit", "benchmark_json", "badge")}
         record = options.pop("record")
         if self_test:
             chosen = {name: options[name] for name in ("baseline", "only", "device", "seed", "ref")}
-            raise SystemExit(steps.self_test(suite, self_test, inject, as_json=as_json, record=record, **chosen))
-        outcomes = steps.check(suite, inject_pct=inject, **options)
-        raise SystemExit(steps.tell(outcomes, strict=strict, as_json=as_json, github=github, files=files))
+            raise SystemExit(of_check.self_test(suite, self_test, inject, as_json=as_json, record=record, **chosen))
+        outcomes = of_check.check(suite, inject_pct=inject, **options)
+        raise SystemExit(of_check.tell(outcomes, strict=strict, as_json=as_json, github=github, files=files))
 
 
 @bench.group()
@@ -309,7 +314,7 @@ def baseline() -> None:
 @json_option
 def show_baseline(suite: Path, baseline: Path | None, as_json: bool) -> None:
     """Show what was accepted, when and why."""
-    steps.show_baseline(suite, baseline, as_json)
+    of_baseline.show_baseline(suite, baseline, as_json)
 
 
 @baseline.command()
@@ -324,7 +329,7 @@ def accept(suite: Path, baseline: Path | None, reason: str, model: str | None, s
     """Make what is committed here the baseline, and print old and new values. The only way in which it moves."""
     from datetime import UTC, datetime
 
-    steps.accept(suite, baseline, reason, model, seen, today=f"{datetime.now(UTC):%Y-%m-%d}")
+    of_baseline.accept(suite, baseline, reason, model, seen, today=f"{datetime.now(UTC):%Y-%m-%d}")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 A message says where, what, and what was possible. Anything else that escapes is a bug and keeps its traceback.
 """
 
+import difflib
+
 
 class BenchError(Exception):
     """Base of the tree. Never raised itself: raise the branch that names the way out."""
@@ -58,3 +60,10 @@ class NothingSelected(BenchError):
     """The selection leaves nothing to do. The message lists what there was to select from."""
 
     exit_code = 5
+
+
+def near(word: str, known: list[str]) -> str:
+    """` Did you mean 'depth'? Known: depth, dim.` — the tail of a message about a word that is not known."""
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    hint = f" Did you mean '{close[0]}'?" if close else ""
+    return f"{hint} Known: {', '.join(known) or 'nothing'}."

@@ -10,10 +10,8 @@ import os
 import platform
 import re
 import shlex
-import subprocess
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 # Packages whose version can move a number or a file; absent ones are left out of the record.
@@ -33,15 +31,6 @@ PACKAGES = (
     "torch",
     "torchvision",
 )
-
-
-@dataclass(frozen=True)
-class CodeState:
-    """Which code runs. All None when it does not come from a git tree."""
-
-    commit: str | None = None
-    dirty: bool | None = None
-    diff_sha256: str | None = None  # of what differs from the commit, new files included; None when nothing does
 
 
 # How an OpenMP thread waits for the others: GNU's library and Intel's. Read when torch loads the library.
@@ -135,24 +124,6 @@ def lock_sha256(*folders: Path) -> str | None:
     return None
 
 
-def code_state(package: Path) -> CodeState:
-    """The git state of a package's folder and the `runner.py` beside it.
-
-    An installed copy that merely lies below some git tree is not that tree's code.
-    """
-    home, code = package.parent, (package.name, "runner.py")
-    commit = _git(home, "rev-parse", "HEAD")
-    if commit is None or _git(home, "ls-files", "--error-unmatch", f"{package.name}/__init__.py") is None:
-        return CodeState()
-    changed = _git(home, "diff", "HEAD", "--binary", "--", *code) or b""
-    new = (_git(home, "ls-files", "-z", "--others", "--exclude-standard", "--", *code) or b"").decode()
-    digest, names = hashlib.sha256(changed), list(filter(None, new.split("\0")))
-    for name in names:
-        digest.update(name.encode() + (home / name).read_bytes())
-    dirty = bool(changed or names)
-    return CodeState(commit.decode().strip(), dirty, digest.hexdigest() if dirty else None)
-
-
 # A word, or what follows its `=`, that starts at a root, at home, above this folder, or with an address.
 _ELSEWHERE = re.compile(r"(^|=|^-\w)(?:[A-Za-z]:[\\/]|[A-Za-z][A-Za-z0-9+.-]*://|[\\/~]|\.\.[\\/])(?:.*[\\/])?")
 
@@ -165,15 +136,6 @@ def without_paths(command: str) -> str:
         words = command.split()
     short = [_ELSEWHERE.sub(r"\1…/", word) for word in words]
     return " ".join(f"'{word}'" if " " in word else word for word in short)
-
-
-def _git(folder: Path, *arguments: str) -> bytes | None:
-    """What git prints; None when there is no git, no repository, or git objects."""
-    try:
-        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, timeout=20, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout if done.returncode == 0 else None
 
 
 def _read(path: str) -> str:

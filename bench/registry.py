@@ -1,16 +1,14 @@
 """Names to factories for models, datasets and measures. Knows where they live, never what they are.
 
-A room's folder is its list: `bench/models/conv_mixer.py` offers the name `conv_mixer`, and is imported only when
-somebody asks for it. So names can be listed and checked without importing torch.
+A room's folder is its list: a file of it that says `@models.register("conv_mixer")` offers that name, and is imported
+only when somebody asks for it. So names can be listed and checked without importing torch.
 """
 
 import ast
-import difflib
 import hashlib
 import importlib
 import importlib.util
 import inspect
-import pkgutil
 import sys
 from collections.abc import Callable
 from functools import cached_property, lru_cache
@@ -18,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-from bench.errors import UsageError
+from bench.errors import UsageError, near
 
 Factory = TypeVar("Factory", bound=Callable[..., Any])
 # What code that is not bench's may raise while it is imported, built or run. No interrupt and no exit is among it.
@@ -93,22 +91,22 @@ class Registry:
 
     @cached_property
     def _modules(self) -> dict[str, str]:
-        """Name -> the module that registers it: a folder's files by their names, a single file's by its decorators."""
+        """Name -> the module that registers it, read from the decorators in the folder's files."""
         spec = importlib.util.find_spec(self.home)
         assert spec is not None, self.home
-        if spec.submodule_search_locations is None:
-            assert spec.origin is not None, self.home
-            return dict.fromkeys(_offers(Path(spec.origin).read_text(encoding="utf-8")), self.home)
         return {
-            found.name: f"{self.home}.{found.name}"
-            for found in pkgutil.iter_modules(spec.submodule_search_locations)
-            if not found.name.startswith("_")
+            name: f"{self.home}.{path.stem}"
+            for folder in spec.submodule_search_locations or ()
+            for path in sorted(Path(folder).glob("*.py"))
+            for name in _offers(path.read_text(encoding="utf-8"))
         }
 
 
 @lru_cache
 def _offers(source: str) -> dict[str, ast.FunctionDef]:
     """The functions of a file that `@….register("name")` stands above, by that name."""
+    if ".register(" not in source:
+        return {}
     functions = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
     return {
         str(argument.value): function
@@ -118,13 +116,6 @@ def _offers(source: str) -> dict[str, ast.FunctionDef]:
         for argument in made.args
         if isinstance(argument, ast.Constant)
     }
-
-
-def near(word: str, known: list[str]) -> str:
-    """` Did you mean 'depth'? Known: depth, dim.` — the tail of a message about a word that is not known."""
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    hint = f" Did you mean '{close[0]}'?" if close else ""
-    return f"{hint} Known: {', '.join(known) or 'nothing'}."
 
 
 def load_plugin(name: str, beside: Path) -> ModuleType:

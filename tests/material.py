@@ -13,14 +13,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.metrics import METRICS
-from bench.plan import Case, plan
-from bench.records import SCHEMA, Environment, Measurement, as_row, canonical_json
+from bench.plan.case import Case
+from bench.plan.planner import plan
+from bench.records.measurement import SCHEMA, Environment, Measurement, as_row, canonical_json
+from bench.records.metrics import METRICS
 from bench.report import build
 from bench.report.page import Page
-from bench.spec import Suite
-from bench.stats import Interval
-from bench.suitefile import LoadedSuite
+from bench.statistics.intervals import Interval
+from bench.suite.read import LoadedSuite
+from bench.suite.schema import Suite
 from bench.verdicts import CheckVerdict, Sample, Verdict, Word
 
 ROOT = Path(__file__).parent.parent

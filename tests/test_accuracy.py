@@ -4,12 +4,13 @@ import pytest
 import torch
 from torch import nn
 
-from bench import building
-from bench.context import Context
 from bench.errors import MeasurementError, UsageError
+from bench.execution.context import Context
 from bench.measures.accuracy import accuracy, readings
-from bench.plan import Case
-from bench.records import DataFacts, unpacked_bits
+from bench.measures.instruments import model
+from bench.plan.case import Case
+from bench.records.measurement import DataFacts
+from bench.records.packed import unpacked_bits
 from bench.registry import models
 from bench.training.loop import EpochResult
 
@@ -63,7 +64,7 @@ def test_training_starts_from_float32_weights_drawn_from_the_cases_seed(monkeypa
     monkeypatch.setattr("bench.measures.accuracy.train", lambda model, *_, **__: seen.append(model) or iter(()))
     asked = case(seed=7, precision=precision, recipe=RECIPE | {"precision": precision})
     list(accuracy(asked, Context()))
-    expected = building.build(case(), seed=7)
+    expected = model.build(case(), seed=7)
     assert torch.equal(seen[0][1].weight, expected[1].weight)
 
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from bench.recipes import Recipe
+from bench.suite.recipe import Recipe
+from bench.torchvision_import import torchvision
 from bench.training import augment
-from bench.vision_import import torchvision
 
 F = torchvision.transforms.functional
 MEAN, STD = (0.49, 0.48, 0.45), (0.25, 0.24, 0.26)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.spec import Check
-from bench.stats import Interval
+from bench.statistics.intervals import Interval
+from bench.suite.schema import Check
 from bench.verdicts import bands
 from bench.verdicts.bands import Band
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import baseline as kept
-from bench.baseline import Accepted, Baseline, LastSeen, Module, render, rows, write
 from bench.errors import StoreError, UsageError
+from bench.gate import baseline as kept
+from bench.gate.baseline import Accepted, Baseline, LastSeen, Module, render, rows, write
 
 ROOT = Path(__file__).parent.parent
 COMMIT, OWN = "1" * 40, "2" * 40

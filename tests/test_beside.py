@@ -8,16 +8,17 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from bench import cost, tiles
-from bench.charts import hardware, weights
-from bench.charts.figures import Absent
-from bench.charts.frames import named, published_curves
+from bench.cost import devices
 from bench.errors import SuiteError
-from bench.plan import plan
-from bench.printed import reference
+from bench.plan.planner import plan
+from bench.records import packed
 from bench.report import build, render_html, render_markdown
+from bench.report.charts import hardware, weights
+from bench.report.charts.frames import named, published_curves
+from bench.report.charts.svg import Absent
 from bench.report.claimrows import claim_rows
-from bench.suitefile import load
+from bench.suite.read import load
+from bench.suite.references import reference
 from bench.verdicts import judge
 
 MACS = {"convmixer_768_32": 20_700_000_000.0, "k5_p2": 150_000_000.0}
@@ -144,8 +145,8 @@ def weight_rows(material, models=("cifar", "cifar_patch2")):
     made = []
     for case in cases:
         side = {"cifar": 4, "cifar_patch2": 2}[case.model]
-        shown = tiles.pack([[i - 1.5] * (3 * side**2) for i in range(4)], (3, side, side), [3, 1, 0, 2], of=128)
-        units = tiles.pack([[1.0, 0.0, 0.0, -1.0], [-1.0, 0.0, 0.0, 1.0]], (1, 2, 2), [0, 1], of=2)
+        shown = packed.pack([[i - 1.5] * (3 * side**2) for i in range(4)], (3, side, side), [3, 1, 0, 2], of=128)
+        units = packed.pack([[1.0, 0.0, 0.0, -1.0], [-1.0, 0.0, 0.0, 1.0]], (1, 2, 2), [0, 1], of=2)
         part = "blocks.0.token_mlp.fc1"
         made += [
             material.row(case, "patch_filters", 128.0, part="patch_embedding", epoch=2, detail=shown),
@@ -192,7 +193,7 @@ def test_published_times_come_from_the_log_and_estimates_from_counts(conv):
     figure = hardware.epoch_times("x", loaded.suite, named(loaded.suite, loaded.sha256, rows), curves)
     table = pd.read_csv(io.StringIO(figure.csv)).set_index(["device", "basis"])
     assert table.loc[("2080Ti", "published"), "seconds_per_epoch"] == pytest.approx(42.62, abs=0.005)
-    t4 = cost.DEVICES["t4"]
+    t4 = devices.DEVICES["t4"]
     assert table.loc[(t4.title, "published"), "values"] == 25
     # 2 FLOPs x 3 passes x 150e6 MACs x 50,000 images = 4.5e13; at 5e12 a second that is 9 s
     assert 2 * 3 * 150e6 * 50_000 / 5e12 == 9.0

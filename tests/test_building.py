@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from bench.building import build, images
 from bench.errors import MeasurementError, UsageError
-from bench.plan import Case
+from bench.measures.instruments.model import build, images
+from bench.plan.case import Case
 from bench.registry import models
 
 

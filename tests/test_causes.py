@@ -9,15 +9,15 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from bench.context import Context
-from bench.data import synthetic
-from bench.execute import execute
+from bench.data.synthetic import synthetic
+from bench.execution.context import Context
+from bench.execution.executor import execute
 from bench.models.conv_mixer import conv_mixer
-from bench.plan import plan
-from bench.recipes import Recipe
-from bench.records import Environment, Measurement, as_row, columns
+from bench.plan.planner import plan
+from bench.records.measurement import Environment, Measurement, as_row, columns
 from bench.registry import models
-from bench.spec import Suite
+from bench.suite.recipe import Recipe
+from bench.suite.schema import Suite
 from bench.training import loop
 from bench.training.batches import Source, prepared
 from bench.training.causes import first_cause

@@ -6,12 +6,12 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from bench import notation
-from bench.charts.accuracy import accuracies
-from bench.charts.forest import numbers_beside, place
-from bench.charts.frames import fullest, named, published_curves, published_of
-from bench.charts.labels import apart, within
-from bench.stats import Interval
+from bench.records import written
+from bench.report.charts.accuracy import accuracies
+from bench.report.charts.forest import numbers_beside, place
+from bench.report.charts.frames import fullest, named, published_curves, published_of
+from bench.report.charts.labels import apart, within
+from bench.statistics.intervals import Interval
 from bench.verdicts import CheckVerdict
 
 
@@ -43,12 +43,12 @@ def test_numbers_too_long_for_the_sheet_leave_their_unit_to_the_sentence_beside_
 
 
 def test_a_value_and_its_interval_share_digits_and_unit():
-    scale = notation.scale("s", 0.0421, 0.0433)
+    scale = written.scale("s", 0.0421, 0.0433)
     assert (scale.text(0.0421), scale.text(0.0433), scale.unit) == ("42.1", "43.3", "ms")
 
 
 @pytest.mark.parametrize(
-    ("value", "unit", "written"),
+    ("value", "unit", "shown"),
     [
         (48.2, "%", ("48.20", "%")),
         (88, "%", ("88", "%")),
@@ -58,18 +58,18 @@ def test_a_value_and_its_interval_share_digits_and_unit():
         (-5.56, "points", ("−5.56", "points")),
     ],
 )
-def test_a_published_number_keeps_the_digits_it_was_printed_with(value, unit, written):
-    assert notation.published(value, unit) == written
+def test_a_published_number_keeps_the_digits_it_was_printed_with(value, unit, shown):
+    assert written.published(value, unit) == shown
 
 
 def test_percent_differ_by_points_and_a_difference_that_rounds_to_zero_has_no_sign():
-    assert notation.difference_unit("%") == "points"
-    scale = notation.scale("points", 0.001)
+    assert written.difference_unit("%") == "points"
+    scale = written.scale("points", 0.001)
     assert [scale.signed(value) for value in (1.5, -1.5, 0.001, -0.001)] == ["+1.50", "−1.50", "0.00", "0.00"]
 
 
 def test_a_line_does_not_break_between_a_number_and_its_unit():
-    assert notation.kept_together("76.71 % of 3 seeds") == "76.71\N{NO-BREAK SPACE}% of 3 seeds"
+    assert written.kept_together("76.71 % of 3 seeds") == "76.71\N{NO-BREAK SPACE}% of 3 seeds"
 
 
 # Where a check stands

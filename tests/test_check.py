@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from bench import steps
+from bench.ci.outcome import Outcome
+from bench.commands import ending
 from bench.gate import check as gate
-from bench.gate.rounds import RoundRecord, Times
+from bench.gate.pairs.compare import Speed, Subject
+from bench.gate.pairs.rounds import RoundRecord, Times
+from bench.gate.rule import Round, limits
 from bench.gate.speed import Wish, told
-from bench.gate.throughput import Speed, Subject
-from bench.outcomes import Outcome
-from bench.regression import Round, limits
-from bench.spec import Rule
-from bench.suitefile import load
+from bench.suite.read import load
+from bench.suite.schema import Rule
 from runner import bench
 
 ROOT = Path(__file__).parent.parent
@@ -274,7 +274,7 @@ def test_a_terminal_lists_some_differences_and_counts_the_rest(project):
 
 
 def test_a_bug_does_not_end_with_the_code_of_a_regression(capsys):
-    with pytest.raises(SystemExit) as ended, steps.a_bug_is_no_finding():
+    with pytest.raises(SystemExit) as ended, ending.a_bug_is_no_finding():
         raise ZeroDivisionError("a bug")
     assert ended.value.code == 3
     assert "ZeroDivisionError: a bug" in capsys.readouterr().err

@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import nn
 
-from bench.context import Context
-from bench.data import synthetic
+from bench.data.synthetic import synthetic
 from bench.errors import MeasurementError
-from bench.recipes import Recipe
+from bench.execution.context import Context
+from bench.suite.recipe import Recipe
 from bench.training import checkpoint
 from bench.training.loop import EpochResult, train
 
@@ -52,9 +52,9 @@ CHILD = textwrap.dedent("""
     torch.set_num_threads(1)
     from bench.training import checkpoint
     from tests.test_checkpoint import RECIPE, model
-    from bench.context import Context
-    from bench.data import synthetic
-    from bench.recipes import Recipe
+    from bench.execution.context import Context
+    from bench.data.synthetic import synthetic
+    from bench.suite.recipe import Recipe
     from bench.training.loop import train
 
     place, keep = sys.argv[1], Path(sys.argv[2])

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from bench.ci import as_json, badge, benchmark_action, github, junit
-from bench.outcomes import Figure, Outcome
+from bench.ci.outcome import Figure, Outcome
 
 PASS = Outcome(
     group="ci",

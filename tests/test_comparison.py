@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from bench import stats
-from bench.comparison import compare, tables
-from bench.comparison.effects import ratio_of_medians
-from bench.plan import Case
-from bench.records import Measurement, as_row, canonical_json
+from bench.plan.case import Case
+from bench.records.measurement import Measurement, as_row, canonical_json
+from bench.statistics import intervals
 from bench.store import Store
+from bench.verdicts.between_runs import tables
+from bench.verdicts.between_runs.compare import compare
+from bench.verdicts.between_runs.effects import ratio_of_medians
 
 ROOT = Path(__file__).parent.parent
 A, B = "run-a", "run-b"
@@ -143,7 +144,7 @@ def test_accuracies_are_differences_in_points_paired_by_seed(run):
     assert last.what == "mixer, cifar10, last epoch"
     assert best.what == "mixer, cifar10, best epoch"
     # 61 - 60, 66 - 64, 65 - 62: mean 2, standard deviation 1, t(0.975, 2) = 4.303.
-    assert last.effect == stats.mean_interval([1.0, 2.0, 3.0])
+    assert last.effect == intervals.mean_interval([1.0, 2.0, 3.0])
     assert last.effect.low == pytest.approx(2 - 4.3027 / math.sqrt(3), abs=1e-3)
     assert (last.word, last.effect_unit) == ("no change shown", "points")
     assert tables.compared(compare(first, second))[0]["change"] == "+2.00 points"
@@ -339,6 +340,6 @@ def test_a_run_that_is_not_there_is_an_error_with_those_that_are(store):
 
 def test_the_command_line_offers_every_order():
     import runner
-    from bench.comparison import SORTS
+    from bench.verdicts.between_runs.compare import SORTS
 
     assert tuple(next(option for option in runner.compare.params if option.name == "sort").type.choices) == SORTS

@@ -5,19 +5,8 @@ A cell follows when the recomputed value, rounded like the printed one, gives th
 
 import pytest
 
-from bench.cost import (
-    DEVICES,
-    UTILISATION,
-    cost_of,
-    cost_of_seconds,
-    device,
-    expected_seconds,
-    recognise,
-    roofline,
-    scaled_cost,
-    training_flops,
-    weaker,
-)
+from bench.cost.devices import DEVICES, UTILISATION, device, recognise
+from bench.cost.money import cost_of, cost_of_seconds, expected_seconds, roofline, scaled_cost, training_flops, weaker
 from bench.errors import UsageError
 
 IMAGENET = 1_281_167  # training images of ImageNet-1k

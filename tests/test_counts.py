@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from bench import counts
-from bench.counts import Layers, closed_form, convolution, linear
-from bench.stats import power_law
+from bench.cost import closed_forms
+from bench.cost.closed_forms import Layers, closed_form, convolution, linear
+from bench.statistics.intervals import power_law
 
 CIFAR = {"patch_size": 4, "width": 128, "depth": 8, "token_mlp": 64, "channel_mlp": 256}
 TINY = {"patch_size": 2, "width": 6, "depth": 3, "token_mlp": 5, "channel_mlp": 7}
@@ -38,7 +38,7 @@ def test_a_tiny_mixer_is_the_sum_of_its_layers():
     headless = EMBEDDING + 3 * (NORMS + token_mlp + CHANNELS) + 2 * 6
     macs = tokens * 3 * 4 * 6 + 3 * (6 * 2 * tokens * 5 + tokens * 2 * 6 * 7) + 6 * 10
     elements = tokens * 6 + 3 * (6 * (5 + tokens) + tokens * (7 + 6)) + 10
-    assert of("mlp_mixer", **TINY) == counts.Counts(headless + 6 * 10 + 10, headless, macs, 4 * elements)
+    assert of("mlp_mixer", **TINY) == closed_forms.Counts(headless + 6 * 10 + 10, headless, macs, 4 * elements)
 
 
 def test_untied_token_mixing_repeats_its_weights_for_every_channel_at_the_same_cost():
@@ -106,7 +106,7 @@ def test_convmixer_parameters_are_the_sum_over_its_layers():
     headless = (3 * p * p * h + h + 2 * h) + d * ((k * k * h + h + 2 * h) + (h * h + h + 2 * h))
     macs = 16 * (3 * p * p * h + d * (k * k * h + h * h)) + h * classes
     found = of("conv_mixer", width=h, depth=d, patch_size=p, kernel_size=k)
-    assert found == counts.Counts(
+    assert found == closed_forms.Counts(
         headless + h * classes + classes, headless, macs, 4 * (16 * h * (1 + 2 * d) + classes)
     )
 
@@ -129,21 +129,22 @@ def test_an_argument_given_as_none_counts_as_not_given():
 
 
 def test_token_mixing_is_linear_in_the_tokens_and_attention_quadratic():
-    assert counts.token_mixing_macs(tokens=4, width=3, hidden=5) == 3 * (4 * 5 + 5 * 4)
-    assert counts.self_attention_macs(tokens=4, width=3) == 4 * 4 * 3 + 4 * 4 * 3 + 4 * (4 * 3 * 3)
+    assert closed_forms.token_mixing_macs(tokens=4, width=3, hidden=5) == 3 * (4 * 5 + 5 * 4)
+    assert closed_forms.self_attention_macs(tokens=4, width=3) == 4 * 4 * 3 + 4 * 4 * 3 + 4 * (4 * 3 * 3)
     sizes = (196, 392, 784)
-    mixing = power_law(sizes, [counts.token_mixing_macs(tokens, 768, 384) for tokens in sizes])
-    attention = power_law(sizes, [counts.self_attention_macs(tokens, 768, False) for tokens in sizes])
+    mixing = power_law(sizes, [closed_forms.token_mixing_macs(tokens, 768, 384) for tokens in sizes])
+    attention = power_law(sizes, [closed_forms.self_attention_macs(tokens, 768, False) for tokens in sizes])
     assert (mixing.point, attention.point) == (pytest.approx(1), pytest.approx(2))
 
 
 def test_attention_with_its_projections_scales_between_linear_and_quadratic():
     sizes = (196, 392, 784)
-    assert 1 < power_law(sizes, [counts.self_attention_macs(tokens, 768) for tokens in sizes]).point < 2
+    assert 1 < power_law(sizes, [closed_forms.self_attention_macs(tokens, 768) for tokens in sizes]).point < 2
 
 
 def test_counting_needs_neither_torch_nor_a_model():
-    code = "import sys, bench.counts; print(any(name in sys.modules for name in ('torch', 'fvcore', 'bench.models')))"
+    heavy = ("torch", "fvcore", "bench.models")
+    code = f"import sys, bench.cost.closed_forms; print(any(name in sys.modules for name in {heavy}))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
 
 
@@ -161,7 +162,7 @@ SHARED = {
 
 @pytest.mark.parametrize("name", SHARED)
 def test_parameters_agree_exactly_with_an_independent_implementation(name):
-    pytest.importorskip("bench.vision_import", exc_type=ImportError)
+    pytest.importorskip("bench.torchvision_import", exc_type=ImportError)
     timm = pytest.importorskip("timm")
     import torch
 
@@ -192,7 +193,7 @@ def test_parameters_and_activation_bytes_agree_with_the_registered_model(factory
     torch = pytest.importorskip("torch")
     from torch.utils._python_dispatch import TorchDispatchMode
 
-    from bench.building import call_factory
+    from bench.measures.instruments.model import call_factory
 
     class Outputs(TorchDispatchMode):
         elements = 0

@@ -11,7 +11,8 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
-from bench import data, imagefiles, sample
+from bench.data import build_sample, dataset, image_files, image_folder, synthetic
+from bench.data.embedded import SAMPLE, cifar10_sample
 from bench.errors import DataAbsent, DataCorrupt, UsageError
 from bench.registry import datasets
 
@@ -49,7 +50,7 @@ def folder(tmp_path) -> Path:
 
 @pytest.fixture(scope="module")
 def embedded():
-    return data.cifar10_sample()
+    return cifar10_sample()
 
 
 def test_the_embedded_sample_has_500_training_and_200_test_images_of_each_of_10_classes(embedded):
@@ -85,12 +86,12 @@ def test_data_sets_are_listed_without_torch_and_pandas():
 
 
 def test_synthetic_images_of_one_seed_are_alike_and_of_two_seeds_are_not():
-    assert data.synthetic(seed=1).sha256 == data.synthetic(seed=1).sha256
-    assert data.synthetic(seed=1).sha256 != data.synthetic(seed=2).sha256
+    assert synthetic.synthetic(seed=1).sha256 == synthetic.synthetic(seed=1).sha256
+    assert synthetic.synthetic(seed=1).sha256 != synthetic.synthetic(seed=2).sha256
 
 
 def test_synthetic_classes_can_be_told_apart_by_the_nearest_class_mean():
-    made = data.synthetic(n_train=200, n_test=100, image_size=16, n_classes=5)
+    made = synthetic.synthetic(n_train=200, n_test=100, image_size=16, n_classes=5)
     assert made.train_images.shape == (200, 16, 16, 3)
     assert np.bincount(made.train_labels).tolist() == [200 // 5] * 5
     train, test = made.train_images.reshape(200, -1) / 255, made.test_images.reshape(100, -1) / 255
@@ -101,7 +102,7 @@ def test_synthetic_classes_can_be_told_apart_by_the_nearest_class_mean():
 
 def test_synthetic_statistics_are_those_of_the_distribution():
     # 100 classes of 48 random cells that spread 28/255: their mean is known to 3 * 28/255 / sqrt(4800) = 0.005.
-    made = data.synthetic(n_train=1000, n_classes=100)
+    made = synthetic.synthetic(n_train=1000, n_classes=100)
     assert (made.train_images / 255).mean() == pytest.approx(made.mean[0], abs=0.005)
     assert (made.train_images / 255).std() == pytest.approx(made.std[0], abs=0.005)
 
@@ -110,37 +111,37 @@ def test_synthetic_statistics_are_those_of_the_distribution():
 
 
 def test_a_fraction_of_the_training_set_keeps_the_share_of_every_class_and_the_test_set():
-    made = data.synthetic(n_train=400, n_test=50, train_fraction=0.3)
+    made = synthetic.synthetic(n_train=400, n_test=50, train_fraction=0.3)
     assert np.bincount(made.train_labels).tolist() == [400 * 3 // 10 // 10] * 10
     assert len(made.test_labels) == 50
 
 
 def test_unequal_classes_share_a_subset_in_proportion():
     labels = np.repeat([0, 1, 2], [60, 30, 10])
-    rows = sample.stratified(labels, 20, seed=0)
+    rows = dataset.stratified(labels, 20, seed=0)
     assert np.bincount(labels[rows]).tolist() == [60 * 20 // 100, 30 * 20 // 100, 10 * 20 // 100]
     assert len(set(rows)) == 20
 
 
 @pytest.mark.parametrize("count", range(11))
 def test_a_subset_has_exactly_as_many_rows_as_asked_for(count):
-    assert len(sample.stratified(np.array([0, 0, 0, 1, 1, 1, 1, 2, 2, 2]), count, seed=0)) == count
+    assert len(dataset.stratified(np.array([0, 0, 0, 1, 1, 1, 1, 2, 2, 2]), count, seed=0)) == count
 
 
 def test_a_smaller_subset_lies_inside_a_larger_one():
     labels = np.arange(300) % 3
-    subsets = [set(sample.stratified(labels, count, seed=4)) for count in (9, 30, 90, 300)]
+    subsets = [set(dataset.stratified(labels, count, seed=4)) for count in (9, 30, 90, 300)]
     assert subsets[0] < subsets[1] < subsets[2] < subsets[3]
 
 
 def test_images_and_labels_of_a_subset_stay_together():
-    whole, part = data.synthetic(n_train=100), data.synthetic(n_train=100, train_fraction=0.2)
+    whole, part = synthetic.synthetic(n_train=100), synthetic.synthetic(n_train=100, train_fraction=0.2)
     label_of = {image.tobytes(): label for image, label in zip(whole.train_images, whole.train_labels, strict=True)}
     assert [label_of[image.tobytes()] for image in part.train_images] == part.train_labels.tolist()
 
 
 def test_another_subset_seed_takes_other_images():
-    first, second = (data.cifar10_sample(n_train=100, n_test=10, subset_seed=seed) for seed in (0, 1))
+    first, second = (cifar10_sample(n_train=100, n_test=10, subset_seed=seed) for seed in (0, 1))
     assert first.train_images.shape == second.train_images.shape == (100, 32, 32, 3)
     assert first.test_images.shape == (10, 32, 32, 3)
     assert first.sha256 != second.sha256
@@ -160,7 +161,7 @@ def test_another_subset_seed_takes_other_images():
 )
 def test_an_impossible_choice_is_refused_in_a_sentence(options, message):
     with pytest.raises(UsageError, match=message.replace("?", r"\?")):
-        data.cifar10_sample(**options)
+        cifar10_sample(**options)
 
 
 # Orders of pixels
@@ -168,15 +169,15 @@ def test_an_impossible_choice_is_refused_in_a_sentence(options, message):
 
 @pytest.mark.parametrize("order", ["pixels", "patches", "within_patches"])
 def test_the_inverse_of_an_order_restores_both_splits(order):
-    plain = data.synthetic(n_train=20, n_test=10)
-    moved = data.synthetic(n_train=20, n_test=10, order=order, order_seed=3)
-    permutation = data.pixel_order(order, (32, 32), patch_size=4, seed=3)
+    plain = synthetic.synthetic(n_train=20, n_test=10)
+    moved = synthetic.synthetic(n_train=20, n_test=10, order=order, order_seed=3)
+    permutation = dataset.pixel_order(order, (32, 32), patch_size=4, seed=3)
     assert sorted(permutation) == list(range(32 * 32))
     for got, wanted in ((moved.train_images, plain.train_images), (moved.test_images, plain.test_images)):
         assert (got != wanted).any()
-        np.testing.assert_array_equal(imagefiles.permute(got, np.argsort(permutation)), wanted)
+        np.testing.assert_array_equal(image_files.permute(got, np.argsort(permutation)), wanted)
     assert moved.sha256 != plain.sha256
-    assert moved.sha256 != data.synthetic(n_train=20, n_test=10, order=order, order_seed=4).sha256
+    assert moved.sha256 != synthetic.synthetic(n_train=20, n_test=10, order=order, order_seed=4).sha256
 
 
 def patches_of(image: np.ndarray, p: int) -> list[bytes]:
@@ -186,14 +187,14 @@ def patches_of(image: np.ndarray, p: int) -> list[bytes]:
 
 def test_an_order_of_patches_keeps_every_patch_whole():
     image = np.arange(8 * 12).reshape(8, 12)
-    moved = data.pixel_order("patches", (8, 12), patch_size=4, seed=0).reshape(8, 12)
+    moved = dataset.pixel_order("patches", (8, 12), patch_size=4, seed=0).reshape(8, 12)
     assert patches_of(moved, 4) != patches_of(image, 4)
     assert sorted(patches_of(moved, 4)) == sorted(patches_of(image, 4))
 
 
 def test_an_order_within_patches_moves_the_pixels_of_all_patches_alike():
     image = np.arange(8 * 12).reshape(8, 12)
-    moved = data.pixel_order("within_patches", (8, 12), patch_size=4, seed=0).reshape(8, 12)
+    moved = dataset.pixel_order("within_patches", (8, 12), patch_size=4, seed=0).reshape(8, 12)
     # Pixel (y, x) of the image has the number 12 y + x: a patch at (Y, X) differs from the first one by 12 Y + X.
     for y in (0, 4):
         for x in (0, 4, 8):
@@ -205,7 +206,7 @@ def test_an_order_within_patches_moves_the_pixels_of_all_patches_alike():
 
 
 def test_a_digest_is_the_sha256_of_shapes_pixels_and_labels_of_both_splits():
-    made = data.synthetic(n_train=3, n_test=2, image_size=8, n_classes=2)
+    made = synthetic.synthetic(n_train=3, n_test=2, image_size=8, n_classes=2)
     digest = hashlib.sha256()
     for images, labels in ((made.train_images, made.train_labels), (made.test_images, made.test_labels)):
         for number in images.shape:
@@ -220,7 +221,9 @@ def test_a_digest_changes_with_one_label_and_with_one_pixel():
     images, labels = np.zeros((2, 4, 4, 3), np.uint8), np.zeros(2, np.int64)
     other_images, other_labels = images.copy(), labels.copy()
     other_images[1, 3, 3, 2], other_labels[1] = 1, 1
-    digests = [data.content_sha256(pair) for pair in ((images, labels), (other_images, labels), (images, other_labels))]
+    digests = [
+        dataset.content_sha256(pair) for pair in ((images, labels), (other_images, labels), (images, other_labels))
+    ]
     assert len(set(digests)) == 3
 
 
@@ -228,7 +231,7 @@ def test_a_digest_changes_with_one_label_and_with_one_pixel():
 
 
 def test_an_image_folder_has_its_classes_in_alphabetical_order(folder):
-    got = data.image_folder(folder, image_size=14)
+    got = image_folder.image_folder(folder, image_size=14)
     assert got.classes == ("ant", "bee", "cat")
     assert got.train_labels.tolist() == [0] * 4 + [1] * 4 + [2] * 4
     assert got.test_labels.tolist() == [0] * 2 + [1] * 2 + [2] * 2
@@ -238,36 +241,39 @@ def test_an_image_folder_has_its_classes_in_alphabetical_order(folder):
 
 def test_an_image_folder_may_lie_deeper_be_limited_to_classes_and_be_named_by_the_environment(folder, monkeypatch):
     monkeypatch.setenv("BENCH_DATA", str(folder.parent))
-    got = data.image_folder(folder=folder.name, image_size=14, n_classes=2, n_train=6)
+    got = image_folder.image_folder(folder=folder.name, image_size=14, n_classes=2, n_train=6)
     assert got.classes == ("ant", "bee")
     assert got.train_labels.tolist() == [0] * 3 + [1] * 3
 
 
 @pytest.mark.parametrize(("width", "height"), [(40, 40), (61, 40), (40, 61), (37, 20), (333, 97), (9, 5)])
 def test_an_image_is_resized_and_cropped_as_torchvision_does(tmp_path, width, height):
-    transforms = pytest.importorskip("bench.vision_import").torchvision.transforms
+    transforms = pytest.importorskip("bench.torchvision_import").torchvision.transforms
     path = write_image(tmp_path / "x.png", width, height)
     theirs = transforms.Compose([transforms.Resize(28 * 8 // 7), transforms.CenterCrop(28)])(Image.open(path))
-    np.testing.assert_array_equal(imagefiles.ImageFiles((path,), 28)[np.array([0])][0], np.asarray(theirs))
+    np.testing.assert_array_equal(image_files.ImageFiles((path,), 28)[np.array([0])][0], np.asarray(theirs))
 
 
 def test_an_order_of_pixels_applies_to_files_after_they_are_decoded(folder):
-    plain, moved = data.image_folder(folder, image_size=14), data.image_folder(folder, image_size=14, order="pixels")
-    rows, permutation = np.array([3, 1]), data.pixel_order("pixels", (14, 14), 4, 0)
-    np.testing.assert_array_equal(moved.test_images[rows], imagefiles.permute(plain.test_images[rows], permutation))
+    plain, moved = (
+        image_folder.image_folder(folder, image_size=14),
+        image_folder.image_folder(folder, image_size=14, order="pixels"),
+    )
+    rows, permutation = np.array([3, 1]), dataset.pixel_order("pixels", (14, 14), 4, 0)
+    np.testing.assert_array_equal(moved.test_images[rows], image_files.permute(plain.test_images[rows], permutation))
     assert moved.sha256 != plain.sha256
 
 
 def test_the_digest_of_a_folder_changes_with_a_file_and_with_the_size(folder):
-    first = data.image_folder(folder, image_size=14).sha256
-    assert data.image_folder(folder, image_size=14).sha256 == first
-    assert data.image_folder(folder, image_size=21).sha256 != first
+    first = image_folder.image_folder(folder, image_size=14).sha256
+    assert image_folder.image_folder(folder, image_size=14).sha256 == first
+    assert image_folder.image_folder(folder, image_size=21).sha256 != first
     write_image(folder / "val" / "bee" / "5.png", 40, 40, seed=99)
-    assert data.image_folder(folder, image_size=14).sha256 != first
+    assert image_folder.image_folder(folder, image_size=14).sha256 != first
 
 
 def test_a_damaged_image_file_is_named_when_it_is_read_and_the_others_are_kept(folder):
-    got = data.image_folder(folder, image_size=14)
+    got = image_folder.image_folder(folder, image_size=14)
     path = got.train_images.paths[2]
     path.write_bytes(path.read_bytes()[:100])
     found = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -279,14 +285,14 @@ def test_a_damaged_image_file_is_named_when_it_is_read_and_the_others_are_kept(f
 def test_a_folder_without_the_classes_asked_for_ends_in_the_command_that_names_another(folder, tmp_path):
     for home, n_classes, message in ((tmp_path / "none", None, "0 classes"), (folder, 4, "3 classes")):
         with pytest.raises(DataAbsent, match=f"^{message} in .* bench run SUITE --data DIR$"):
-            data.image_folder(home, n_classes=n_classes)
+            image_folder.image_folder(home, n_classes=n_classes)
 
 
 def test_a_class_without_test_images_is_named(folder):
     for path in (folder / "val" / "bee").iterdir():
         path.unlink()
     with pytest.raises(DataAbsent, match=f"no images in {folder / 'val' / 'bee'}"):
-        data.image_folder(folder)
+        image_folder.image_folder(folder)
 
 
 # All of CIFAR, where it is there
@@ -311,6 +317,6 @@ def test_the_published_statistics_are_those_of_the_50000_training_images(name):
 @needs_full_data
 @pytest.mark.full_data
 def test_the_embedded_sample_is_what_its_command_builds_from_the_complete_data(tmp_path):
-    sample.build(FULL / "cifar10", tmp_path / "built.parquet")
+    build_sample.build(FULL / "cifar10", tmp_path / "built.parquet")
     # Rows, not bytes: the file names the pyarrow that wrote it.
-    assert pyarrow.parquet.read_table(tmp_path / "built.parquet") == pyarrow.parquet.read_table(sample.SAMPLE)
+    assert pyarrow.parquet.read_table(tmp_path / "built.parquet") == pyarrow.parquet.read_table(SAMPLE)

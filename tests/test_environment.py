@@ -15,10 +15,13 @@ import pytest
 import torch
 
 import bench
-from bench import environment, machine
-from bench.context import Context
-from bench.environment import Finding, choose_device, findings, fix_conditions, record
+from bench import machine
 from bench.errors import UsageError
+from bench.execution import conditions
+from bench.execution.conditions import choose_device, fix_conditions, record
+from bench.execution.context import Context
+from bench.execution.doctor import Finding, findings
+from bench.git import CodeState, code_state
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -42,7 +45,7 @@ def package(tmp_path: Path) -> Path:
 
 def python(code: str, variables: dict[str, str] | None = None) -> str:
     """What a fresh process prints: malloc settings and threads last for the life of a process."""
-    env = variables or {name: os.environ[name] for name in os.environ if name not in environment.MALLOC_VARIABLES}
+    env = variables or {name: os.environ[name] for name in os.environ if name not in conditions.MALLOC_VARIABLES}
     root = Path(bench.__file__).parent.parent
     done = subprocess.run([sys.executable, "-c", code], env=env, cwd=root, capture_output=True, text=True, check=True)
     return done.stdout.strip()
@@ -64,7 +67,8 @@ def test_an_unknown_device_is_a_usage_error_that_lists_the_known_ones():
 
 def test_fixed_conditions_are_the_ones_recorded():
     printed = python(
-        "from bench.environment import *; from bench.context import Context; import json, dataclasses\n"
+        "from bench.execution.conditions import *\n"
+        "from bench.execution.context import Context; import json, dataclasses\n"
         "fix_conditions('cpu', 1)\n"
         "print(json.dumps(dataclasses.asdict(record('r', 't', Context(), 'bench run'))))"
     )
@@ -74,7 +78,7 @@ def test_fixed_conditions_are_the_ones_recorded():
 
 
 def test_malloc_variables_of_the_environment_win_over_our_own_setting():
-    code = "from bench.environment import *; fix_conditions('cpu', 1); print(allocator())"
+    code = "from bench.execution.conditions import *; fix_conditions('cpu', 1); print(allocator())"
     assert python(code, dict(os.environ) | {"MALLOC_TOP_PAD_": "4096"}).endswith("MALLOC_TOP_PAD_=4096")
 
 
@@ -129,25 +133,25 @@ def test_a_recorded_command_keeps_what_lies_below_here_and_only_the_last_part_of
 
 
 def test_a_clean_tree_is_its_commit_and_a_change_shows_in_flag_and_hash(package: Path):
-    clean = machine.code_state(package)
-    assert clean == machine.CodeState(git(package, "rev-parse", "HEAD").strip(), False, None)
+    clean = code_state(package)
+    assert clean == CodeState(git(package, "rev-parse", "HEAD").strip(), False, None)
     (package / "__init__.py").write_text("x = 1\n")
-    edited = machine.code_state(package)
+    edited = code_state(package)
     assert (edited.commit, edited.dirty) == (clean.commit, True)
     (package / "new.py").write_text("")
-    assert machine.code_state(package).diff_sha256 not in (None, edited.diff_sha256)
+    assert code_state(package).diff_sha256 not in (None, edited.diff_sha256)
 
 
 def test_files_beside_the_code_leave_it_clean(package: Path):
     (package.parent / "notes.txt").write_text("")
-    assert machine.code_state(package).dirty is False
+    assert code_state(package).dirty is False
 
 
 def test_an_installed_copy_below_a_foreign_tree_has_no_commit(package: Path):
     installed = package.parent / "site-packages" / "bench"
     installed.mkdir(parents=True)
     (installed / "__init__.py").write_text("")
-    assert machine.code_state(installed) == machine.CodeState()
+    assert code_state(installed) == CodeState()
 
 
 def test_the_first_constraints_file_found_is_the_lock(tmp_path: Path):

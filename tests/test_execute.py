@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bench.context import Context
 from bench.errors import DataAbsent, MeasurementError
-from bench.execute import execute
-from bench.plan import Case
-from bench.records import DataFacts, Environment, Reading, columns
+from bench.execution.context import Context
+from bench.execution.executor import execute
+from bench.plan.case import Case
+from bench.records.measurement import DataFacts, Environment, Reading, columns
 from bench.registry import measures
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

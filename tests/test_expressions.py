@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import UsageError
-from bench.expressions import evaluate, names, number, written_out
+from bench.records.written import number
+from bench.suite.expression import evaluate, names, written_out
 
 PUBLISHED = {"H1": 76.71, "H2": 82.27}
 

@@ -8,16 +8,16 @@ from xml.etree import ElementTree
 import pandas as pd
 import pytest
 
-from bench.charts.accuracy import accuracies, accuracy_bars
-from bench.charts.bars import counted
-from bench.charts.curves import learning_curves
-from bench.charts.draw import figures_of, forest_of
-from bench.charts.figures import Absent, axes, canvas, colours_of, finish, styled
-from bench.charts.forest import forest
-from bench.charts.frames import PublishedCurve, named, published_curves
-from bench.charts.palette import ALL_COLOURS, COLOURS, LEAST_WIDTH, SERIES, SHAPES, VERDICT_COLOURS, WIDTH
-from bench.charts.studies import grid_of
-from bench.stats import Interval
+from bench.report.charts.accuracy import accuracies, accuracy_bars
+from bench.report.charts.bars import counted
+from bench.report.charts.curves import learning_curves
+from bench.report.charts.draw import figures_of, forest_of
+from bench.report.charts.forest import forest
+from bench.report.charts.frames import PublishedCurve, named, published_curves
+from bench.report.charts.palette import ALL_COLOURS, COLOURS, LEAST_WIDTH, SERIES, SHAPES, VERDICT_COLOURS, WIDTH
+from bench.report.charts.studies import grid_of
+from bench.report.charts.svg import Absent, axes, canvas, colours_of, finish, styled
+from bench.statistics.intervals import Interval
 from bench.verdicts import WORDS
 
 

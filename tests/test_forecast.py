@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from bench.forecast import seconds, total, usd
-from bench.plan import Case
+from bench.plan.case import Case
+from bench.plan.forecast import seconds, total, usd
 
 MIXER = {"patch_size": 4, "width": 128, "depth": 8, "token_mlp": 64, "channel_mlp": 256}
 CASE = Case(

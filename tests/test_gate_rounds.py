@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from bench import machine
-from bench.gate import rounds
-from bench.gate.crew import crew
-from bench.gate.rounds import (
+from bench.execution.processes import WorkerFailed
+from bench.gate.pairs import rounds
+from bench.gate.pairs.compare import compare
+from bench.gate.pairs.crew import crew
+from bench.gate.pairs.rounds import (
     Side,
     Subject,
     Times,
@@ -26,9 +28,7 @@ from bench.gate.rounds import (
     shared_cores,
     value,
 )
-from bench.gate.server import WorkerFailed
-from bench.gate.throughput import compare
-from bench.regression import Limits, Round
+from bench.gate.rule import Limits, Round
 
 LIMITS = Limits(tolerated=0.01, min_effect=0.025, looks=(6, 10, 20), confirm=10, alpha=0.01, confirm_alpha=0.05)
 needs_cpu_clock = pytest.mark.skipif(sys.platform == "win32", reason="needs a fine clock of CPU time")
@@ -326,7 +326,7 @@ def test_a_void_round_is_repeated_once(tmp_path, monkeypatch, hired):
             raise Void("1 of at least 3 quads")
         return measure(launch, jobs, seed, limit_s, clock)
 
-    monkeypatch.setattr("bench.gate.throughput.measure", void_at_first)
+    monkeypatch.setattr("bench.gate.pairs.compare.measure", void_at_first)
     voids = {1}
     (found,) = compare([subject(ms=5)], same, same, LIMITS, hired=hired, seed=1, decide=after(1))
     assert (found.step, len(set(tried)), found.rounds[0].seed) == ("pass", 2, tried[1])
@@ -346,7 +346,7 @@ def test_a_failure_keeps_the_rounds_that_were_measured(tmp_path, monkeypatch, hi
         measured.append(measure(*arguments))
         return measured[-1]
 
-    monkeypatch.setattr("bench.gate.throughput.measure", dies_later)
+    monkeypatch.setattr("bench.gate.pairs.compare.measure", dies_later)
     (found,) = compare([subject(ms=5)], same, same, LIMITS, hired=hired, seed=1, decide=after(5))
     assert found.rounds == tuple(measured)
     assert (found.failed_side, found.failure) == ("baseline", "baseline: the process is gone")

@@ -10,12 +10,12 @@ import pytest
 
 from bench.errors import DataAbsent, DataCorrupt, StoreError
 from bench.gate import selftest
+from bench.gate.pairs.compare import Side, Speed, Subject, compare
+from bench.gate.pairs.rounds import RoundRecord, Times
 from bench.gate.power import Count, least_caught_pct, resampled
-from bench.gate.rounds import RoundRecord, Times
+from bench.gate.rule import Round, limits, step
 from bench.gate.selftest import Check, brief, lines, self_test, summary
-from bench.gate.throughput import Side, Speed, Subject, compare
-from bench.regression import Round, limits, step
-from bench.spec import Rule
+from bench.suite.schema import Rule
 
 ONE = limits(Rule(why="the design's constants"), 1)
 HERE = Side(Path(__file__).parent.parent)

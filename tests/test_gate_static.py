@@ -11,14 +11,13 @@ import pytest
 import torch
 from torch import nn
 
-from bench.baseline import Accepted
 from bench.errors import MeasurementError
-from bench.gate import static
-from bench.gate.static import ITSELF, case_of, config_of, differences, facts
+from bench.gate.baseline import Accepted
+from bench.gate.facts import ITSELF, REFUSALS, case_of, config_of, differences, facts
 from bench.measures.static import look
-from bench.plan import Case
+from bench.plan.case import Case
 from bench.registry import models
-from bench.suitefile import load
+from bench.suite.read import load
 
 ROOT = Path(__file__).parent.parent
 SIDE, CLASSES = 8, 3
@@ -168,7 +167,7 @@ def test_the_guarded_models_count_as_the_static_measure_counts_them(key):
 
 
 def test_what_a_model_may_raise_leaves_out_interrupts_and_exits():
-    assert not any(issubclass(end, static.REFUSALS) for end in (KeyboardInterrupt, SystemExit, MemoryError))
+    assert not any(issubclass(end, REFUSALS) for end in (KeyboardInterrupt, SystemExit, MemoryError))
 
 
 def test_the_static_part_of_all_guards_ends_within_five_seconds_of_processor_time():

@@ -11,7 +11,8 @@ import pytest
 
 from bench.errors import MeasurementError
 from bench.gate import trees
-from bench.gate.trees import CommitMissing, NoGit, NotARepository, ShallowClone, full_name, side_by_side
+from bench.gate.trees import side_by_side
+from bench.git import CommitMissing, GitFailed, NoGit, NotARepository, ShallowClone, full_name
 
 ROOT = Path(trees.__file__).parent.parent.parent
 
@@ -175,5 +176,5 @@ def test_a_machine_without_git_is_told_so(repository, monkeypatch):
 
 
 def test_each_of_them_means_that_nothing_was_measured():
-    assert {kind.exit_code for kind in (NoGit, NotARepository, CommitMissing, ShallowClone, trees.GitFailed)} == {3}
-    assert issubclass(trees.GitFailed, MeasurementError)
+    assert {kind.exit_code for kind in (NoGit, NotARepository, CommitMissing, ShallowClone, GitFailed)} == {3}
+    assert issubclass(GitFailed, MeasurementError)

@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 
 from bench import machine
-from bench.gate import worker as worker_file
-from bench.gate.crew import PADDING, Crew, crew
-from bench.gate.rounds import Side, Subject, job
-from bench.gate.server import ALLOCATOR, WorkerFailed, deadline, environment, new_worker
-from bench.stats import median
+from bench.execution.processes import WorkerFailed, deadline
+from bench.gate.pairs import worker as worker_file
+from bench.gate.pairs.crew import PADDING, Crew, crew
+from bench.gate.pairs.processes import ALLOCATOR, environment, new_worker
+from bench.gate.pairs.rounds import Side, Subject, job
+from bench.statistics.intervals import median
 
 needs_fork = pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux only")
 needs_glibc = pytest.mark.skipif(not os.confstr("CS_GNU_LIBC_VERSION"), reason="only glibc reads these variables")
@@ -222,7 +223,7 @@ def test_an_interpreter_that_is_none_is_named():
 
 HIRES = """
 import os, sys, time
-from bench.gate.crew import crew
+from bench.gate.pairs.crew import crew
 with crew("cpu", os.environ, 60) as hired:
     hired.forking = bool(int(sys.argv[1]))
     worker = hired.worker("baseline", sys.executable, 1, 0)
@@ -244,7 +245,7 @@ def alive(pid: int) -> bool:
     ("number", "forking"), [(signal.SIGTERM, 1), (signal.SIGINT, 1), (signal.SIGKILL, 1), (signal.SIGTERM, 0)]
 )
 def test_no_process_outlives_the_tool(number, forking):
-    root = Path(worker_file.__file__).parent.parent.parent
+    root = Path(worker_file.__file__).parents[3]
     command = [sys.executable, "-c", HIRES, str(forking)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=root) as tool:
         pids = [int(word) for word in tool.stdout.readline().split()]

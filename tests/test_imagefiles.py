@@ -9,16 +9,16 @@ import pytest
 import torch
 from PIL import Image
 
-from bench import data, imagefiles
-from bench.context import Context
-from bench.execute import execute
+from bench.data import dataset, image_files, image_folder
+from bench.execution.context import Context
+from bench.execution.executor import execute
 from bench.measures.accuracy import accuracy
-from bench.plan import plan
-from bench.recipes import Recipe
-from bench.records import DataFacts, Environment, columns
-from bench.suitefile import load
+from bench.plan.planner import plan
+from bench.records.measurement import DataFacts, Environment, columns
+from bench.suite.read import load
+from bench.suite.recipe import Recipe
+from bench.torchvision_import import torchvision
 from bench.training import augment
-from bench.vision_import import torchvision
 
 ROOT = Path(__file__).parent.parent
 transforms = torchvision.transforms
@@ -55,7 +55,7 @@ def photographs(tmp_path):
     paths.append(photograph(tmp_path / "grey.jpg", "L", (90, 70), 7))
     paths.append(photograph(tmp_path / "cmyk.jpg", "CMYK", (90, 70), 8))
     paths.append(photograph(tmp_path / "exif.jpg", "RGB", (90, 70), 9, exif=rotated_by_exif()))
-    return imagefiles.ImageFiles(tuple(paths), 28)
+    return image_files.ImageFiles(tuple(paths), 28)
 
 
 def chain(*tables):
@@ -135,9 +135,9 @@ def test_an_interpolation_that_is_named_is_taken_for_every_image(named, bicubic)
 
 
 def test_an_order_of_pixels_applies_to_windows_too(photographs):
-    order = data.pixel_order("pixels", (28, 28), 4, 0)
+    order = dataset.pixel_order("pixels", (28, 28), 4, 0)
     moved, rows, drawn = replace(photographs, permutation=order), np.array([2, 0]), windows(2)
-    expected = imagefiles.permute(photographs.windows(rows, drawn), order)
+    expected = image_files.permute(photographs.windows(rows, drawn), order)
     np.testing.assert_array_equal(moved.windows(rows, drawn), expected)
 
 
@@ -211,13 +211,13 @@ def test_without_the_folder_the_row_ends_in_the_layout_and_the_command(tmp_path)
     ({"interpolation": "bicubik"}, "no interpolation 'bicubik'. Did you mean 'bicubic'"),
 ])  # fmt: skip
 def test_a_wrong_way_to_take_the_centre_is_refused(folder, option, told):
-    with pytest.raises(data.UsageError, match=told):
-        data.image_folder(folder, **option)
+    with pytest.raises(dataset.UsageError, match=told):
+        image_folder.image_folder(folder, **option)
 
 
 def test_the_digest_knows_how_the_centre_is_taken(folder):
     digests = {
-        data.image_folder(folder, crop_share=share, interpolation=kind).sha256
+        image_folder.image_folder(folder, crop_share=share, interpolation=kind).sha256
         for share in (0.875, 0.96)
         for kind in ("bilinear", "bicubic")
     }

@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from bench.context import Context
 from bench.errors import MeasurementError
-from bench.measures.memory import LiveBytes, forward_peak, memory, train_step_peak
-from bench.plan import Case
+from bench.execution.context import Context
+from bench.measures.instruments.live_bytes import LiveBytes
+from bench.measures.memory import forward_peak, memory, train_step_peak
+from bench.plan.case import Case
 from bench.registry import measures, models
 
 PIXELS = 3 * 2 * 2  # an image of 2 x 2 pixels

@@ -6,7 +6,7 @@ from torch import nn
 
 from bench.errors import UsageError
 from bench.models.mlp_mixer import VARIANTS, MlpMixer, mlp_mixer, resize_tokens
-from bench.vision_import import torchvision
+from bench.torchvision_import import torchvision
 
 assert torchvision  # timm imports it
 

@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench.errors import UsageError
 from bench.models.mobilevit_xxs import InvertedResidual, MobileVit, MobileVitBlock, fold, mobilevit_xxs, unfold
-from bench.vision_import import torchvision
+from bench.torchvision_import import torchvision
 
 
 def params(model: nn.Module) -> int:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.notation import difference_unit, published, quantity, scale
+from bench.records.written import difference_unit, published, quantity, scale
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.records import packed_bits, unpacked_bits
+from bench.records.packed import packed_bits, unpacked_bits
 from bench.verdicts.paired import bootstrap
 
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from bench.building import call_factory
-from bench.context import Context
-from bench.data import synthetic
+from bench.data.synthetic import synthetic
+from bench.execution.context import Context
+from bench.measures.instruments.model import call_factory
 from bench.models.hybrid_mixer import hybrid_mixer
-from bench.recipes import Recipe
+from bench.suite.recipe import Recipe
 from bench.training.batches import Batch, Source, prepared
 from bench.training.dropout import Stream, Streams
 from bench.training.loop import train

@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from bench.torchvision_import import torchvision
 from bench.training import pixels
-from bench.vision_import import torchvision
 
 F = torchvision.transforms.functional
 SIDE = 12

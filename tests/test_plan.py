@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from bench.errors import NothingSelected, UsageError
-from bench.plan import Case, plan, select, selected_by
-from bench.spec import Quantity, Suite
+from bench.plan.case import Case
+from bench.plan.planner import plan, select, selected_by
+from bench.suite.schema import Quantity, Suite
 
 
 def suite(**changes) -> Suite:

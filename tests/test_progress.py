@@ -6,9 +6,10 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from bench import progress
-from bench.execute import Outcome
-from bench.plan import Case
+from bench.commands import bars
+from bench.commands.bars import Bars
+from bench.execution.executor import Outcome
+from bench.plan.case import Case
 
 FIRST = Case("accuracy/a/seed0", "s", "sha", "p", "accuracy", "a", "mlp_mixer", seed=0)
 SECOND = Case("accuracy/a/seed1", "s", "sha", "p", "accuracy", "a", "mlp_mixer", seed=1)
@@ -18,12 +19,12 @@ EXPECTED = {FIRST.id: 30.0, SECOND.id: 10.0}
 @pytest.fixture
 def written(monkeypatch):
     stream = io.StringIO()
-    monkeypatch.setattr(progress, "say", Console(file=stream, width=200))
+    monkeypatch.setattr(bars, "say", Console(file=stream, width=200))
     return stream
 
 
 def test_without_a_terminal_each_epoch_and_each_case_is_one_line(written):
-    follower = progress.Follower(EXPECTED)
+    follower = bars.Follower(EXPECTED)
     assert list(follower.announcing([FIRST, SECOND])) == [FIRST, SECOND]
     told = [
         (1, "epoch 1/2"),
@@ -44,14 +45,14 @@ def test_without_a_terminal_each_epoch_and_each_case_is_one_line(written):
 
 def test_bars_show_the_run_by_expected_time_the_case_by_steps_and_the_epoch_by_its_own(written):
     shown = Progress(console=Console(file=io.StringIO()))
-    bars = progress.Bars(EXPECTED, shown)
-    bars.begin(FIRST)
-    bars.step(30, 40, "epoch 2/2, test 50.00 % after epoch 1")
+    several = Bars(EXPECTED, shown)
+    several.begin(FIRST)
+    several.step(30, 40, "epoch 2/2, test 50.00 % after epoch 1")
     run, case, epoch = shown.tasks
     assert (run.completed, run.total) == (30.0 * 30 / 40, 30.0 + 10.0)
     assert (case.description, case.completed, case.total) == ("accuracy/a/seed0", 30, 40)
     assert (epoch.visible, epoch.completed, epoch.total) == (True, 30 - 20, 20)
-    bars.end(Outcome(FIRST, [], 1.0))
-    bars.begin(SECOND)
+    several.end(Outcome(FIRST, [], 1.0))
+    several.begin(SECOND)
     assert (run.completed, run.fields["at"]) == (30.0, "1/2 cases")
     assert not epoch.visible

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import baseline
-from bench.gate.static import case_of, config_of, facts
-from bench.suitefile import load
+from bench.gate import baseline
+from bench.gate.facts import case_of, config_of, facts
+from bench.suite.read import load
 
 ROOT = Path(__file__).parent.parent
 SUITE = """
@@ -58,7 +58,7 @@ def pytest_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     # Without autoload an installed copy of the plug-in is not registered a second time.
     environment = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
     environment.pop("CI", None)  # where it is set, pytest's short summary repeats every line of a failure
-    command = [sys.executable, "-m", "pytest", "-p", "bench.pytest_plugin", "-p", "no:cacheprovider", *arguments]
+    command = [sys.executable, "-m", "pytest", "-p", "bench.gate.pytest_plugin", "-p", "no:cacheprovider", *arguments]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
 
 
@@ -131,4 +131,4 @@ def test_the_plug_in_is_registered_for_who_installs_the_package():
     import tomllib
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert project["entry-points"]["pytest11"] == {"bench": "bench.pytest_plugin"}
+    assert project["entry-points"]["pytest11"] == {"bench": "bench.gate.pytest_plugin"}

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from bench.gate import selftest
-from bench.stats import median
+from bench.statistics.intervals import median
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -55,7 +55,7 @@ def test_the_test_that_it_shows_passes(tmp_path):
     (tmp_path / "test_mixer.py").write_text(block("python", "bench_check"), encoding="utf-8")
     shutil.copytree(ROOT / "suites", tmp_path / "suites")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "bench.pytest_plugin", "-p", "no:cacheprovider", "test_mixer.py"],
+        [sys.executable, "-m", "pytest", "-p", "bench.gate.pytest_plugin", "-p", "no:cacheprovider", "test_mixer.py"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,

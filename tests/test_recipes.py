@@ -3,7 +3,7 @@
 import pytest
 
 from bench.errors import UsageError
-from bench.recipes import AUGMENTATIONS, RECIPE_KEYS, SCHEDULES, Recipe
+from bench.suite.recipe import AUGMENTATIONS, RECIPE_KEYS, SCHEDULES, Recipe
 
 LEAST = {"epochs": 3, "batch_size": 128, "optimizer": "adamw", "lr": 3e-3}
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from bench.context import Context
-from bench.data import cifar10_sample
-from bench.recipes import Recipe
+from bench.data.embedded import cifar10_sample
+from bench.execution.context import Context
+from bench.suite.recipe import Recipe
 from bench.training import loop
 from bench.training.batches import Batch, Source, prepared
 from bench.training.mixing import Mixed

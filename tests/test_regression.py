@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench import stats
 from bench.errors import SuiteError
-from bench.regression import Limits, Round, change, false_alarm_bound, limits, step
-from bench.spec import Rule
+from bench.gate.rule import Limits, Round, change, false_alarm_bound, limits, step
+from bench.statistics import exact_tests
+from bench.suite.schema import Rule
 
 ONE = limits(Rule(why="the design's constants"), 1)
 
@@ -101,7 +101,7 @@ def values_with(n, w_plus):
 
 def critical(n, level):
     """The least W+ whose exact p is within the level, by the package's own test."""
-    reach = (w for w in range(n * (n + 1) // 2 + 1) if stats.signed_rank(values_with(n, w), "greater").p <= level)
+    reach = (w for w in range(n * (n + 1) // 2 + 1) if exact_tests.signed_rank(values_with(n, w), "greater").p <= level)
     return next(reach, None)
 
 
@@ -114,10 +114,10 @@ def test_critical_values_agree_with_enumerated_sign_patterns(n):
         within = numpy.flatnonzero(tails <= level)
         least = int(within[0]) if len(within) else None
         if least is None:
-            assert stats.signed_rank(values_with(n, n * (n + 1) // 2), "greater").p > level
+            assert exact_tests.signed_rank(values_with(n, n * (n + 1) // 2), "greater").p > level
             continue
-        assert stats.signed_rank(values_with(n, least), "greater").p == pytest.approx(tails[least])
-        assert stats.signed_rank(values_with(n, least - 1), "greater").p > level
+        assert exact_tests.signed_rank(values_with(n, least), "greater").p == pytest.approx(tails[least])
+        assert exact_tests.signed_rank(values_with(n, least - 1), "greater").p > level
 
 
 @pytest.mark.parametrize(("n", "level", "w", "p"), [
@@ -125,7 +125,9 @@ def test_critical_values_agree_with_enumerated_sign_patterns(n):
 ])  # fmt: skip
 def test_the_printed_critical_values_hold(n, level, w, p):
     assert critical(n, level) == w
-    assert stats.signed_rank(values_with(n, w), "greater").p == pytest.approx(p, abs=0.00005 if p < 0.01 else 0.0005)
+    assert exact_tests.signed_rank(values_with(n, w), "greater").p == pytest.approx(
+        p, abs=0.00005 if p < 0.01 else 0.0005
+    )
 
 
 @given(st.lists(st.integers(-40, 40), min_size=1, max_size=20))

@@ -5,9 +5,9 @@ import random
 
 import pytest
 
-from bench import stats
-from bench.regression import Round, false_alarm_bound, limits, step
-from bench.spec import Rule
+from bench.gate.rule import Round, false_alarm_bound, limits, step
+from bench.statistics import exact_tests, intervals
+from bench.suite.schema import Rule
 
 ONE = limits(Rule(why="the design's constants"), 1)
 TOKEN_S = 0.05
@@ -45,7 +45,7 @@ class Machine:
                 times[each].append(self.token(works[each]))
             for baseline, candidate in zip(times[0], times[1], strict=True):
                 ratios.append([math.log(c / b) for b, c in zip(baseline, candidate, strict=True)])
-        return Round(*(stats.median([ratio[which] for ratio in ratios]) for which in (0, 1)))
+        return Round(*(intervals.median([ratio[which] for ratio in ratios]) for which in (0, 1)))
 
 
 def check(draw, rule=ONE):
@@ -60,7 +60,7 @@ def test_the_simulated_machine_is_as_noisy_as_it_should_be():
     """Two processes of SD 1.3 % give log ratios of SD 1.3 * sqrt(2) = 1.8 %, and the tokens add some to make 2 %."""
     machine = Machine(seed=1, process_sd=0.013)
     found = [machine.round(0.0) for _ in range(600)]
-    assert stats.sample_sd([each.wall for each in found]) == pytest.approx(0.02, abs=0.003)
+    assert intervals.sample_sd([each.wall for each in found]) == pytest.approx(0.02, abs=0.003)
 
 
 def test_equal_code_raises_an_alarm_in_less_than_one_of_a_hundred_checks():
@@ -68,7 +68,7 @@ def test_equal_code_raises_an_alarm_in_less_than_one_of_a_hundred_checks():
     found = [check(lambda: machine.round(0.0)) for _ in range(2000)]
     assert sum(word == "regression" for word, _ in found) < 0.01 * 2000
     assert sum(word == "faster" for word, _ in found) < 0.01 * 2000
-    assert stats.mean([rounds for _, rounds in found]) < 8  # and mostly after the first look
+    assert intervals.mean([rounds for _, rounds in found]) < 8  # and mostly after the first look
 
 
 def test_five_percent_is_caught_in_more_than_95_of_a_hundred_checks():
@@ -116,10 +116,12 @@ def test_a_second_look_at_the_confirmation_catches_more_under_heavy_tails_at_the
         first, fresh = ([heavy(drawn, math.log(1.05)) for _ in range(20)] for _ in range(2))
         caught["two_looks"] += step(first, fresh, four) == "regression"
         suspicious = (
-            step(first, [], four) == "confirm" and stats.hodges_lehmann([each.wall for each in first]).point > 0
+            step(first, [], four) == "confirm" and intervals.hodges_lehmann([each.wall for each in first]).point > 0
         )
         walls = [each.wall for each in fresh[:10]]
-        once = stats.signed_rank(walls, "greater").p <= 0.1 / 4 and stats.hodges_lehmann(walls).point > math.log(1.025)
+        once = exact_tests.signed_rank(walls, "greater").p <= 0.1 / 4 and intervals.hodges_lehmann(
+            walls
+        ).point > math.log(1.025)
         caught["one_look"] += suspicious and once
     assert caught["two_looks"] > 0.95 * 150
     assert caught["one_look"] < 0.92 * 150
@@ -150,9 +152,9 @@ def slower_only(first):
     """The first stage for slowdowns alone, written out a second time: is the check suspicious?"""
     for n, ceiling in ((6, 0.01), (10, 0.02), (20, 0.025)):
         walls = [each.wall for each in first[:n]]
-        centre = stats.hodges_lehmann(walls).point
+        centre = intervals.hodges_lehmann(walls).point
         shifted = [wall - math.log(1.01) for wall in walls]
-        if n > 6 and centre > math.log(1.025) and stats.signed_rank(shifted, "greater").p <= 0.01:
+        if n > 6 and centre > math.log(1.025) and exact_tests.signed_rank(shifted, "greater").p <= 0.01:
             return True
         if centre <= math.log(1 + ceiling):
             return False

@@ -8,9 +8,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from bench.charts.figures import Absent
 from bench.report import render_html
-from bench.suitefile import LoadedSuite
+from bench.report.charts.svg import Absent
+from bench.suite.read import LoadedSuite
 from bench.verdicts import WORDS
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from bench.errors import UsageError
-from bench.records import Environment
+from bench.records.measurement import Environment
 from bench.report import (
     FORMS,
     outcomes_of,

@@ -13,11 +13,11 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
-from bench import data, sample
+from bench.data import build_sample, cifar, dataset, decoding, embedded
 from bench.errors import DataAbsent, DataCorrupt, UsageError
 
 CELL = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
-SMALL = replace(sample.CIFAR10, rows={"train": 40, "test": 20})
+SMALL = replace(cifar.CIFAR10, rows={"train": 40, "test": 20})
 
 
 @pytest.fixture(autouse=True)
@@ -53,13 +53,13 @@ def shards(tmp_path) -> Path:
     write_shard(home / "train-00000-of-00002.parquet", train[:25], balanced(40)[:25])
     write_shard(home / "train-00001-of-00002.parquet", train[25:], balanced(40)[25:])
     write_shard(home / "test-00000-of-00001.parquet", test, balanced(20))
-    lines = [f"{sample.file_hash(path)}  cifar10/{path.name}\n" for path in sorted(home.iterdir())]
+    lines = [f"{decoding.file_hash(path)}  cifar10/{path.name}\n" for path in sorted(home.iterdir())]
     (tmp_path / "SHA256SUMS").write_text("".join(lines))
     return tmp_path
 
 
-def small(data_dir: Path, **options) -> data.Dataset:
-    return data.load_cifar(SMALL, data_dir, **options)
+def small(data_dir: Path, **options) -> dataset.Dataset:
+    return cifar.load_cifar(SMALL, data_dir, **options)
 
 
 def write_batches(home: Path, images: np.ndarray, labels: np.ndarray, name: str) -> str:
@@ -75,23 +75,23 @@ def write_batches(home: Path, images: np.ndarray, labels: np.ndarray, name: str)
 
 def test_a_truncated_sample_is_named_with_both_checksums(tmp_path):
     copy = tmp_path / "sample.parquet"
-    copy.write_bytes(sample.SAMPLE.read_bytes()[:1000])
+    copy.write_bytes(embedded.SAMPLE.read_bytes()[:1000])
     with pytest.raises(DataCorrupt) as error:
-        sample.load_sample(copy)
+        embedded.load_sample(copy)
     found = hashlib.sha256(copy.read_bytes()).hexdigest()
-    for part in (str(copy), f"expected sha256 {sample.SAMPLE_SHA256}", f"found {found}", "1000 bytes"):
+    for part in (str(copy), f"expected sha256 {embedded.SAMPLE_SHA256}", f"found {found}", "1000 bytes"):
         assert part in str(error.value)
 
 
 def test_a_sample_left_out_of_the_package_ends_in_the_command_that_builds_it(tmp_path):
-    with pytest.raises(DataAbsent, match=r"python -m bench\.sample DIR$"):
-        sample.load_sample(tmp_path / "sample.parquet")
+    with pytest.raises(DataAbsent, match=r"python -m bench\.data\.build_sample DIR$"):
+        embedded.load_sample(tmp_path / "sample.parquet")
 
 
 def test_class_names_are_alphabetical_and_as_many_as_the_names_say():
-    assert len(sample.CIFAR10.classes) == 10
-    assert len(sample.CIFAR100.classes) == 100
-    for facts in (sample.CIFAR10, sample.CIFAR100):
+    assert len(cifar.CIFAR10.classes) == 10
+    assert len(cifar.CIFAR100.classes) == 100
+    for facts in (cifar.CIFAR10, cifar.CIFAR100):
         assert list(facts.classes) == sorted(set(facts.classes))
 
 
@@ -115,7 +115,7 @@ def test_the_folder_of_shards_may_be_named_itself_or_by_the_environment(shards, 
 
 def test_cifar100_is_not_looked_for_in_the_folder_of_cifar10(shards):
     with pytest.raises(DataAbsent):
-        data.cifar100(shards / "cifar10")
+        cifar.cifar100(shards / "cifar10")
 
 
 def test_cifar100_takes_the_fine_label(tmp_path):
@@ -123,19 +123,19 @@ def test_cifar100_takes_the_fine_label(tmp_path):
     home.mkdir()
     for split, count in (("train", 40), ("test", 20)):
         write_shard(home / f"{split}-0.parquet", [encoded(x) for x in noise(count)], balanced(count) + 90, "fine_label")
-    got = data.load_cifar(replace(sample.CIFAR100, rows=SMALL.rows), tmp_path)
+    got = cifar.load_cifar(replace(cifar.CIFAR100, rows=SMALL.rows), tmp_path)
     assert [got.classes[label] for label in got.test_labels[:2]] == ["train", "trout"]
 
 
 @pytest.mark.parametrize("data_dir", [None, Path("nowhere")])
 def test_absent_data_ends_in_a_command_that_python_can_parse(data_dir):
     with pytest.raises(DataAbsent) as error:
-        data.cifar10(data_dir)
+        cifar.cifar10(data_dir)
     command = str(error.value).partition("download it: ")[2]
     start, code = command.split(" -c ")
     assert start == "python"
     compile(code.strip('"'), "command", "exec")
-    assert code.endswith("""bench.data.cifar10('DIR', download=True)\"""")
+    assert code.endswith("""cifar.cifar10('DIR', download=True)\"""")
 
 
 def test_a_flipped_byte_is_named_with_both_checksums(shards):
@@ -153,7 +153,7 @@ def test_a_truncated_shard_without_published_sums_is_named_with_its_checksum(sha
     path = shards / "cifar10" / "test-00000-of-00001.parquet"
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(
-        DataCorrupt, match=f"{path}: expected a whole Parquet file, found sha256 {sample.file_hash(path)}"
+        DataCorrupt, match=f"{path}: expected a whole Parquet file, found sha256 {decoding.file_hash(path)}"
     ):
         small(shards)
 
@@ -194,14 +194,14 @@ def test_a_corrupt_shard_leaves_the_other_data_sets_usable(shards):
     (shards / "cifar10" / "train-00000-of-00002.parquet").write_bytes(b"")
     with pytest.raises(DataCorrupt):
         small(shards)
-    assert len(data.cifar10_sample(shards).train_labels) == 5000
+    assert len(embedded.cifar10_sample(shards).train_labels) == 5000
 
 
 # torchvision's folder
 
 
 @pytest.fixture
-def batches(tmp_path) -> tuple[Path, sample.Cifar]:
+def batches(tmp_path) -> tuple[Path, cifar.Cifar]:
     home = tmp_path / "torch" / SMALL.torch_folder
     home.parent.mkdir()
     train = {
@@ -214,7 +214,7 @@ def batches(tmp_path) -> tuple[Path, sample.Cifar]:
 
 def test_torchvisions_batches_and_parquet_shards_of_equal_images_have_an_equal_digest(batches, shards):
     home, facts = batches
-    got = data.load_cifar(facts, home)
+    got = cifar.load_cifar(facts, home)
     np.testing.assert_array_equal(got.train_images, noise(40))
     assert got.sha256 == small(shards).sha256
 
@@ -224,26 +224,26 @@ def test_a_batch_with_another_md5_is_refused_before_it_is_unpickled(batches):
     path = home / facts.torch_folder / "test_batch"
     path.write_bytes(b"cbuiltins\nexit\n(tR.")  # a pickle that calls exit()
     with pytest.raises(DataCorrupt, match=f"test_batch: expected md5 {facts.torch_files['test']['test_batch']}, found"):
-        data.load_cifar(facts, home)
+        cifar.load_cifar(facts, home)
 
 
 def test_a_missing_batch_makes_the_data_set_absent(batches):
     home, facts = batches
     (home / facts.torch_folder / "data_batch_2").unlink()
     with pytest.raises(DataAbsent, match="download it: python -c"):
-        data.load_cifar(facts, home)
+        cifar.load_cifar(facts, home)
 
 
 def test_the_checksums_are_those_that_torchvision_checks():
-    vision = pytest.importorskip("bench.vision_import").torchvision.datasets
-    for facts, theirs in ((sample.CIFAR10, vision.CIFAR10), (sample.CIFAR100, vision.CIFAR100)):
+    vision = pytest.importorskip("bench.torchvision_import").torchvision.datasets
+    for facts, theirs in ((cifar.CIFAR10, vision.CIFAR10), (cifar.CIFAR100, vision.CIFAR100)):
         assert facts.torch_folder == theirs.base_folder
         assert facts.torch_files == {"train": dict(theirs.train_list), "test": dict(theirs.test_list)}
 
 
 def test_a_download_happens_only_when_asked_for_and_nothing_is_there(shards, tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(sample, "fetch", lambda facts, home: asked.append(home))
+    monkeypatch.setattr(cifar, "fetch", lambda facts, home: asked.append(home))
     small(shards, download=True)
     with pytest.raises(DataAbsent):
         small(tmp_path / "empty")
@@ -258,19 +258,19 @@ def test_a_download_happens_only_when_asked_for_and_nothing_is_there(shards, tmp
     [(OSError("no route to host"), DataAbsent), (RuntimeError("File not found or corrupted."), DataCorrupt)],
 )
 def test_a_failed_download_says_why(tmp_path, monkeypatch, failure, becomes):
-    torchvision = pytest.importorskip("bench.vision_import").torchvision
+    torchvision = pytest.importorskip("bench.torchvision_import").torchvision
 
     def fail(root, download):
         raise failure
 
     monkeypatch.setattr(torchvision.datasets, "CIFAR10", fail)
     with pytest.raises(becomes, match=str(failure)):
-        sample.fetch(sample.CIFAR10, tmp_path)
+        cifar.fetch(cifar.CIFAR10, tmp_path)
 
 
 def test_a_download_needs_a_folder():
     with pytest.raises(UsageError, match="--data or BENCH_DATA"):
-        data.cifar10(download=True)
+        cifar.cifar10(download=True)
 
 
 # The command that builds the sample
@@ -278,15 +278,15 @@ def test_a_download_needs_a_folder():
 
 @pytest.fixture
 def built(shards, tmp_path, monkeypatch) -> Path:
-    monkeypatch.setattr(sample, "SAMPLE_ROWS", {"train": 20, "test": 10})
-    sample.build(shards / "cifar10", tmp_path / "built.parquet")
+    monkeypatch.setattr(build_sample, "SAMPLE_ROWS", {"train": 20, "test": 10})
+    build_sample.build(shards / "cifar10", tmp_path / "built.parquet")
     return tmp_path / "built.parquet"
 
 
 def test_building_the_sample_twice_gives_the_same_bytes(built, shards, tmp_path):
-    digest = sample.build(shards / "cifar10", tmp_path / "again.parquet")
+    digest = build_sample.build(shards / "cifar10", tmp_path / "again.parquet")
     assert (tmp_path / "again.parquet").read_bytes() == built.read_bytes()
-    assert digest == sample.file_hash(built)
+    assert digest == decoding.file_hash(built)
 
 
 def test_the_sample_takes_image_bytes_as_they_are_and_says_from_which_row(built):
@@ -299,7 +299,7 @@ def test_the_sample_takes_image_bytes_as_they_are_and_says_from_which_row(built)
 
 
 def test_the_built_sample_is_stratified_and_can_be_loaded(built):
-    splits = sample.load_sample(built, sample.file_hash(built))
+    splits = embedded.load_sample(built, decoding.file_hash(built))
     assert np.bincount(splits["train"][1]).tolist() == [20 // 10] * 10
     assert np.bincount(splits["test"][1]).tolist() == [10 // 10] * 10
 
@@ -307,15 +307,15 @@ def test_the_built_sample_is_stratified_and_can_be_loaded(built):
 def test_the_command_builds_where_the_package_keeps_the_sample_and_prints_the_checksum(
     shards, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(sample, "SAMPLE_ROWS", {"train": 20, "test": 10})
-    monkeypatch.setattr(sample, "SAMPLE", tmp_path / "target.parquet")
+    monkeypatch.setattr(build_sample, "SAMPLE_ROWS", {"train": 20, "test": 10})
+    monkeypatch.setattr(build_sample, "SAMPLE", tmp_path / "target.parquet")
     monkeypatch.setattr(sys, "argv", ["sample", str(shards / "cifar10")])
-    sample.main()
+    build_sample.main()
     assert (
-        capsys.readouterr().out == f"{sample.file_hash(tmp_path / 'target.parquet')}  {tmp_path / 'target.parquet'}\n"
+        capsys.readouterr().out == f"{decoding.file_hash(tmp_path / 'target.parquet')}  {tmp_path / 'target.parquet'}\n"
     )
 
 
 def test_building_from_a_folder_without_shards_says_so(tmp_path):
     with pytest.raises(DataAbsent, match=f"no train-.*parquet in {tmp_path}"):
-        sample.build(tmp_path, tmp_path / "built.parquet")
+        build_sample.build(tmp_path, tmp_path / "built.parquet")

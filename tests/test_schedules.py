@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.optim import lr_scheduler
 
-from bench.recipes import Recipe
+from bench.suite.recipe import Recipe
 from bench.training.schedules import learning_rate
 
 LR, EPOCHS, BATCHES = 3e-3, 30, 7

@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench import counts
-from bench.context import Context
-from bench.measures import _meta, _operators, static
-from bench.measures._operators import count_fvcore, count_torch, is_free_of_products
-from bench.plan import Case
+from bench.cost import closed_forms
+from bench.execution.context import Context
+from bench.measures import static
+from bench.measures.instruments import counters, meta_device
+from bench.measures.instruments.counters import count_fvcore, count_torch, is_free_of_products
+from bench.plan.case import Case
 from bench.registry import models
 
 
@@ -140,7 +141,7 @@ def test_quick_shapes_are_the_shapes_and_types_of_real_results(make, shape):
     real = make()(torch.zeros(shape))
     with torch.device("meta"):
         model, x = make(), torch.zeros(shape)
-    with torch.no_grad(), _meta.QuickShapes():
+    with torch.no_grad(), meta_device.QuickShapes():
         quick = model(x)
     assert (quick.shape, quick.dtype) == (real.shape, real.dtype)
 
@@ -168,7 +169,7 @@ def test_an_operator_is_free_of_products_only_when_that_is_known(name, free):
 
 def test_counting_leaves_the_fast_path_of_attention_as_it_was():
     before = torch.backends.mha.get_fastpath_enabled()
-    with _operators.attention_in_parts():
+    with counters.attention_in_parts():
         assert not torch.backends.mha.get_fastpath_enabled()
     assert torch.backends.mha.get_fastpath_enabled() == before
 
@@ -299,7 +300,7 @@ def test_counters_that_differ_name_the_operator_one_of_them_lacks(monkeypatch):
 
 
 def test_counters_that_differ_name_the_kind_and_both_counts(monkeypatch):
-    monkeypatch.setitem(_operators.FVCORE_HANDLES, "aten::linear", lambda inputs, outputs: 700)
+    monkeypatch.setitem(counters.FVCORE_HANDLES, "aten::linear", lambda inputs, outputs: 700)
     register(monkeypatch, small)
     assert "matrix products: torch aten::addmm 640; fvcore aten::linear 700" in only(measure("probe"), "macs").reason
 
@@ -307,15 +308,15 @@ def test_counters_that_differ_name_the_kind_and_both_counts(monkeypatch):
 @pytest.mark.parametrize(("fvcores", "status"), [(1000, "ok"), (999, "ok"), (1001, "ok"), (998, "failed")])
 def test_a_thousandth_is_the_tolerance(fvcores, status):
     def tally(macs):
-        return _operators.Tally(_operators.Counter({"aten::mm": macs}), calls=1)
+        return counters.Tally(counters.Counter({"aten::mm": macs}), calls=1)
 
     seen = static.Look(nn.Identity(), {}, tally(1000), tally(fvcores))
     assert only(list(static.mac_rows(seen, None)), "macs").status == status
 
 
 def test_a_closed_form_that_differs_leaves_no_value(monkeypatch):
-    wrong = counts.Counts(params=659, params_headless=56, macs=1000, activation_bytes=0)
-    monkeypatch.setitem(counts.FAMILIES, "probe", lambda *, num_classes, image_size: wrong)
+    wrong = closed_forms.Counts(params=659, params_headless=56, macs=1000, activation_bytes=0)
+    monkeypatch.setitem(closed_forms.FAMILIES, "probe", lambda *, num_classes, image_size: wrong)
     register(monkeypatch, small)
     rows = measure("probe")
     assert "706" in only(rows, "params").reason  # 48 + 8 + 650
@@ -371,7 +372,7 @@ OWN = [
 @pytest.mark.parametrize(("factory", "args", "size"), OWN, ids=lambda value: str(value))
 def test_own_models_count_exactly_as_their_closed_form(factory, args, size):
     rows = measure(factory, 10, size, **args)
-    closed = counts.closed_form(factory, args, num_classes=10, image_size=size)
+    closed = closed_forms.closed_form(factory, args, num_classes=10, image_size=size)
     for metric in ("macs", "macs_torch", "macs_fvcore", "macs_closed_form"):
         assert values(rows, metric) == {None: closed.macs}
     assert values(rows, "params") == {None: closed.params}
@@ -425,9 +426,9 @@ def test_a_mixer_h_14_is_counted_in_600_mb_without_importing_torchs_compiler():
         pytest.skip("the peak memory of a process is read from /proc")
     code = (
         "import sys\n"
-        "from bench.context import Context\n"
+        "from bench.execution.context import Context\n"
         "from bench.measures.static import static\n"
-        "from bench.plan import Case\n"
+        "from bench.plan.case import Case\n"
         "case = Case('', '', '', '', 'static', '', 'mlp_mixer', model_args={'variant': 'H/14'})\n"
         "assert all(row.status == 'ok' for row in static(case, Context()))\n"
         "peak = next(line for line in open('/proc/self/status') if line.startswith('VmHWM'))\n"

@@ -8,39 +8,39 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import stats
+from bench.statistics import exact_tests, intervals
 
 numbers = st.lists(st.integers(-50, 50).map(float), min_size=1, max_size=30)
 
 
 @given(numbers)
 def test_the_median_has_as_many_values_below_as_above(values):
-    middle = stats.median(values)
+    middle = intervals.median(values)
     assert sum(value < middle for value in values) <= len(values) / 2
     assert sum(value > middle for value in values) <= len(values) / 2
 
 
 def test_a_quantile_lies_on_the_line_between_its_neighbours():
-    assert stats.quantile([30, 10, 20], 0.25) == 10 + (20 - 10) * (2 * 0.25)
-    assert stats.quantile([1, 2, 3, 4], 0.5) == (2 + 3) / 2
-    assert [stats.quantile([7, 9], share) for share in (0, 1)] == [7, 9]
+    assert intervals.quantile([30, 10, 20], 0.25) == 10 + (20 - 10) * (2 * 0.25)
+    assert intervals.quantile([1, 2, 3, 4], 0.5) == (2 + 3) / 2
+    assert [intervals.quantile([7, 9], share) for share in (0, 1)] == [7, 9]
 
 
 def test_the_sample_deviation_divides_by_one_less_than_there_are():
-    assert stats.sample_sd([1, 2, 6]) == math.sqrt(((1 - 3) ** 2 + (2 - 3) ** 2 + (6 - 3) ** 2) / 2)
+    assert intervals.sample_sd([1, 2, 6]) == math.sqrt(((1 - 3) ** 2 + (2 - 3) ** 2 + (6 - 3) ** 2) / 2)
 
 
 @pytest.mark.parametrize("probability", [0.001, 0.05, 0.5, 0.9, 0.975, 0.9995])
 def test_the_t_quantile_meets_the_closed_forms_of_one_and_two_degrees_of_freedom(probability):
     cauchy = math.tan(math.pi * (probability - 0.5))
     two = (2 * probability - 1) * math.sqrt(2 / (4 * probability * (1 - probability)))
-    assert stats.t_quantile(probability, 1) == pytest.approx(cauchy, abs=1e-9, rel=1e-9)
-    assert stats.t_quantile(probability, 2) == pytest.approx(two, abs=1e-9, rel=1e-9)
+    assert intervals.t_quantile(probability, 1) == pytest.approx(cauchy, abs=1e-9, rel=1e-9)
+    assert intervals.t_quantile(probability, 2) == pytest.approx(two, abs=1e-9, rel=1e-9)
 
 
 @pytest.mark.parametrize("df", [1, 2, 3, 4, 9, 10, 29, 60, 199])
 def test_the_t_quantile_leaves_its_probability_under_the_integrated_density(df):
-    t = stats.t_quantile(0.975, df)
+    t = intervals.t_quantile(0.975, df)
     constant = math.exp(math.lgamma((df + 1) / 2) - math.lgamma(df / 2)) / math.sqrt(df * math.pi)
     steps = 20_000
     heights = [constant * (1 + (t * i / steps) ** 2 / df) ** (-(df + 1) / 2) for i in range(steps + 1)]
@@ -52,19 +52,19 @@ def test_the_t_quantile_leaves_its_probability_under_the_integrated_density(df):
     ("df", "printed"), [(2, 4.303), (4, 2.776), (9, 2.262), (19, 2.093), (30, 2.042), (120, 1.980)]
 )
 def test_the_t_quantile_rounds_to_the_figures_of_the_printed_tables(df, printed):
-    assert round(stats.t_quantile(0.975, df), 3) == printed
+    assert round(intervals.t_quantile(0.975, df), 3) == printed
 
 
 def test_the_mean_of_three_seeds_has_the_interval_of_two_degrees_of_freedom():
-    found = stats.mean_interval([80.0, 81.0, 85.0])
-    half = stats.t_quantile(0.975, 2) * math.sqrt((4 + 1 + 9) / 2) / math.sqrt(3)
+    found = intervals.mean_interval([80.0, 81.0, 85.0])
+    half = intervals.t_quantile(0.975, 2) * math.sqrt((4 + 1 + 9) / 2) / math.sqrt(3)
     assert (found.low, found.point, found.high) == pytest.approx((82 - half, 82, 82 + half))
     assert found.n == 3
     assert found.bounded
 
 
 def test_one_seed_alone_has_no_bounds():
-    found = stats.mean_interval([80.0])
+    found = intervals.mean_interval([80.0])
     assert (found.low, found.point, found.high) == (-math.inf, 80.0, math.inf)
     assert not found.bounded
 
@@ -72,25 +72,25 @@ def test_one_seed_alone_has_no_bounds():
 def test_the_bootstrap_is_the_same_for_the_same_seed_and_holds_the_median():
     draw = random.Random(1)
     values = [draw.gauss(100, 5) for _ in range(60)]
-    first, again, other = (stats.bootstrap_interval(values, seed) for seed in (7, 7, 8))
+    first, again, other = (intervals.bootstrap_interval(values, seed) for seed in (7, 7, 8))
     assert first == again != other
-    assert first.low <= stats.median(values) <= first.high
+    assert first.low <= intervals.median(values) <= first.high
     assert first.high - first.low < max(values) - min(values)
 
 
 def test_the_bootstrap_covers_the_true_median_about_as_often_as_it_says():
     drawn = random.Random(0)
     samples = [[drawn.gauss(0, 1) for _ in range(30)] for _ in range(200)]
-    found = [stats.bootstrap_interval(sample, seed=0, resamples=200) for sample in samples]
+    found = [intervals.bootstrap_interval(sample, seed=0, resamples=200) for sample in samples]
     assert 0.89 <= sum(interval.low <= 0 <= interval.high for interval in found) / len(found) <= 1
 
 
 def test_the_median_of_six_values_lies_between_the_extremes_in_at_least_95_of_100():
     values = [5.0, 1.0, 4.0, 2.0, 6.0, 3.0]
     # All six on one side of the true median: 2 / 2^6 = 3.1 %. With five values it is 2 / 2^5 = 6.3 %: too often.
-    assert (stats.median_interval(values).low, stats.median_interval(values).high) == (1, 6)
-    assert not stats.median_interval(values[:5]).bounded
-    assert stats.median_interval(values, confidence=1 - 2 / 2**6).bounded
+    assert (intervals.median_interval(values).low, intervals.median_interval(values).high) == (1, 6)
+    assert not intervals.median_interval(values[:5]).bounded
+    assert intervals.median_interval(values, confidence=1 - 2 / 2**6).bounded
 
 
 @pytest.mark.parametrize("n", [6, 9, 20, 101])
@@ -98,23 +98,23 @@ def test_the_order_statistics_of_a_median_are_the_tightest_that_still_cover(n):
     def missed(k):
         return 2 * sum(math.comb(n, i) for i in range(k)) / 2**n
 
-    found = stats.median_interval(list(range(1, n + 1)))
+    found = intervals.median_interval(list(range(1, n + 1)))
     k = int(found.low)
     assert found.high == n + 1 - k
     assert missed(k) <= 0.05 < missed(k + 1)
 
 
 def test_ten_thousand_images_at_80_percent_resolve_three_quarters_of_a_point():
-    assert stats.accuracy_resolution(80, 10_000) == pytest.approx(1.959964 * 100 * math.sqrt(0.8 * 0.2 / 10_000))
-    assert round(stats.accuracy_resolution(80, 10_000), 2) == 0.78
+    assert intervals.accuracy_resolution(80, 10_000) == pytest.approx(1.959964 * 100 * math.sqrt(0.8 * 0.2 / 10_000))
+    assert round(intervals.accuracy_resolution(80, 10_000), 2) == 0.78
 
 
 def test_wilsons_bounds_are_the_accuracies_that_a_z_test_just_accepts():
-    found = stats.accuracy_interval(82.27, 10_000)
+    found = intervals.accuracy_interval(82.27, 10_000)
     for bound in (found.low / 100, found.high / 100):
         z = (0.8227 - bound) / math.sqrt(bound * (1 - bound) / 10_000)
         assert abs(z) == pytest.approx(1.959964, rel=1e-6)
-    perfect = stats.accuracy_interval(100, 50)
+    perfect = intervals.accuracy_interval(100, 50)
     assert perfect.low < perfect.high == pytest.approx(100)
 
 
@@ -136,76 +136,76 @@ def enumerated(values, alternative):
     st.lists(st.integers(-6, 6).map(float), min_size=1, max_size=8), st.sampled_from(["greater", "less", "two-sided"])
 )
 def test_the_signed_rank_p_counts_every_sign_also_with_ties_and_zeros(values, alternative):
-    assert stats.signed_rank(values, alternative).p == pytest.approx(enumerated(values, alternative), abs=1e-15)
+    assert exact_tests.signed_rank(values, alternative).p == pytest.approx(enumerated(values, alternative), abs=1e-15)
 
 
 def test_ten_pairs_reach_one_percent_at_a_rank_sum_of_fifty():
     # W+ >= 50 leaves at most 5 of the 55 to the negative side; subsets of 1..10 with sum 0, 1, .. 5: 1 1 1 2 2 3.
-    found = stats.signed_rank([-5.0, *(float(i) for i in range(1, 11) if i != 5)], "greater")
+    found = exact_tests.signed_rank([-5.0, *(float(i) for i in range(1, 11) if i != 5)], "greater")
     assert (found.w_plus, found.n) == (50, 10)
     assert found.p == (1 + 1 + 1 + 2 + 2 + 3) / 2**10
 
 
 def test_fifty_pairs_all_on_one_side_have_the_smallest_p_there_is():
-    assert stats.signed_rank([float(i) for i in range(1, 51)], "greater").p == 2**-50
-    assert stats.signed_rank([float(i) for i in range(1, 51)]).p == 2 * 2**-50
+    assert exact_tests.signed_rank([float(i) for i in range(1, 51)], "greater").p == 2**-50
+    assert exact_tests.signed_rank([float(i) for i in range(1, 51)]).p == 2 * 2**-50
 
 
 def test_differences_that_are_all_zero_say_nothing():
-    assert stats.signed_rank([0.0, 0.0]).p == 1
+    assert exact_tests.signed_rank([0.0, 0.0]).p == 1
 
 
 def test_hodges_lehmann_is_the_median_of_all_pair_means():
     # Pair means of 1, 2, 9: 1, 1.5, 5, 2, 5.5, 9; the middle two are 2 and 5.
-    assert stats.hodges_lehmann([1, 2, 9]).point == (2 + 5) / 2
-    assert not stats.hodges_lehmann([1, 2, 9]).bounded
+    assert intervals.hodges_lehmann([1, 2, 9]).point == (2 + 5) / 2
+    assert not intervals.hodges_lehmann([1, 2, 9]).bounded
 
 
 @given(st.lists(st.integers(-40, 40), min_size=6, max_size=12, unique_by=abs))
 def test_hodges_lehmann_bounds_are_the_shifts_that_the_signed_rank_test_accepts(values):
     values = [value + index / 1000 for index, value in enumerate(values)]
-    found = stats.hodges_lehmann(values)
+    found = intervals.hodges_lehmann(values)
     width = found.high - found.low
     inside = [value - (found.low + 1e-6 * (1 + width)) for value in values]
     outside = [value - (found.low - 1e-6 * (1 + width)) for value in values]
-    assert stats.signed_rank(outside).p <= 0.05 < stats.signed_rank(inside).p
-    mirrored = stats.hodges_lehmann([-value for value in values])
+    assert exact_tests.signed_rank(outside).p <= 0.05 < exact_tests.signed_rank(inside).p
+    mirrored = intervals.hodges_lehmann([-value for value in values])
     assert (mirrored.low, mirrored.point, mirrored.high) == (-found.high, -found.point, -found.low)
 
 
 def test_mcnemar_counts_how_often_a_fair_coin_is_as_one_sided():
-    assert stats.mcnemar(1, 7) == 2 * (1 + 8) / 2**8
-    assert stats.mcnemar(7, 1) == stats.mcnemar(1, 7)
-    assert stats.mcnemar(0, 0) == stats.mcnemar(5, 5) == 1
+    assert exact_tests.mcnemar(1, 7) == 2 * (1 + 8) / 2**8
+    assert exact_tests.mcnemar(7, 1) == exact_tests.mcnemar(1, 7)
+    assert exact_tests.mcnemar(0, 0) == exact_tests.mcnemar(5, 5) == 1
 
 
 def test_a_power_law_without_noise_gives_its_exponent_back():
     sizes = [49.0, 64.0, 196.0, 784.0]
-    assert stats.power_law(sizes, [3 * size**2 for size in sizes]).point == pytest.approx(2)
+    assert intervals.power_law(sizes, [3 * size**2 for size in sizes]).point == pytest.approx(2)
 
 
 def test_the_exponents_interval_is_the_t_interval_of_a_regression_slope():
     sizes, noise = [math.exp(i) for i in range(4)], [0.1, -0.1, -0.1, 0.1]
-    found = stats.power_law(sizes, [math.exp(i + e) for i, e in enumerate(noise)])
+    found = intervals.power_law(sizes, [math.exp(i + e) for i, e in enumerate(noise)])
     # x = 0..3 with Sxx = 5; this noise has no slope and no mean, so SSR = 4 * 0.1^2.
-    half = stats.t_quantile(0.975, 2) * math.sqrt(4 * 0.01 / 2 / 5)
+    half = intervals.t_quantile(0.975, 2) * math.sqrt(4 * 0.01 / 2 / 5)
     assert (found.low, found.point, found.high) == pytest.approx((1 - half, 1, 1 + half))
-    assert not stats.power_law(sizes[:2], sizes[:2]).bounded
+    assert not intervals.power_law(sizes[:2], sizes[:2]).bounded
 
 
 @pytest.mark.parametrize("values", [[], [1.0, math.nan], [math.inf, 1.0]])
 @pytest.mark.parametrize(
     "function",
     [
-        stats.mean,
-        stats.median,
-        stats.sample_sd,
-        stats.mean_interval,
-        stats.median_interval,
-        stats.signed_rank,
-        stats.hodges_lehmann,
-        lambda values: stats.bootstrap_interval(values, seed=0),
-        lambda values: stats.power_law(values, values),
+        intervals.mean,
+        intervals.median,
+        intervals.sample_sd,
+        intervals.mean_interval,
+        intervals.median_interval,
+        exact_tests.signed_rank,
+        intervals.hodges_lehmann,
+        lambda values: intervals.bootstrap_interval(values, seed=0),
+        lambda values: intervals.power_law(values, values),
     ],
 )
 def test_nothing_and_nan_are_errors_and_never_averaged_away(function, values):
@@ -215,16 +215,16 @@ def test_nothing_and_nan_are_errors_and_never_averaged_away(function, values):
 
 def test_numbers_that_cannot_be_are_refused():
     for wrong in (
-        lambda: stats.quantile([1], 1.5),
-        lambda: stats.sample_sd([1]),
-        lambda: stats.t_quantile(1, 3),
-        lambda: stats.t_cdf(1, 0),
-        lambda: stats.accuracy_interval(101, 10),
-        lambda: stats.accuracy_resolution(50, 0),
-        lambda: stats.mcnemar(-1, 2),
-        lambda: stats.power_law([1, 2], [1]),
-        lambda: stats.power_law([1, 0], [1, 1]),
-        lambda: stats.power_law([2, 2], [1, 3]),
+        lambda: intervals.quantile([1], 1.5),
+        lambda: intervals.sample_sd([1]),
+        lambda: intervals.t_quantile(1, 3),
+        lambda: intervals.t_cdf(1, 0),
+        lambda: intervals.accuracy_interval(101, 10),
+        lambda: intervals.accuracy_resolution(50, 0),
+        lambda: exact_tests.mcnemar(-1, 2),
+        lambda: intervals.power_law([1, 2], [1]),
+        lambda: intervals.power_law([1, 0], [1, 1]),
+        lambda: intervals.power_law([2, 2], [1, 3]),
     ):
         with pytest.raises(ValueError, match=r"."):
             wrong()

@@ -16,11 +16,10 @@ from deltalake import DeltaTable, write_deltalake
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench import records
 from bench.errors import StoreError, UsageError
-from bench.metrics import METRICS
-from bench.plan import Case
-from bench.records import SCHEMA, Environment, Measurement
+from bench.plan.case import Case
+from bench.records.measurement import SCHEMA, Environment, Measurement, columns
+from bench.records.metrics import METRICS
 from bench.store import Store, delta, schema_of
 
 ROOT = Path(__file__).parent.parent
@@ -29,9 +28,7 @@ ROOT = Path(__file__).parent.parent
 def plain(record: type) -> dict:
     """A value of its type for every column that needs one, so that a new column needs no change here."""
     of_type = {"int64": 2, "float64": 1.5, "string": "text", "bool": False}
-    return {
-        name: None if may_be_null else of_type[kind] for name, (kind, may_be_null) in records.columns(record).items()
-    }
+    return {name: None if may_be_null else of_type[kind] for name, (kind, may_be_null) in columns(record).items()}
 
 
 def measurement(**changes) -> Measurement:
@@ -62,7 +59,7 @@ def test_a_row_comes_back_with_every_value_and_type_of_its_record(store):
     frame = store.load()
     assert list(frame.columns) == [field.name for field in dataclasses.fields(Measurement)]
     pandas_names = {"int64": "Int64", "float64": "Float64", "string": "string", "bool": "boolean"}
-    for name, (type_name, _) in records.columns(Measurement).items():
+    for name, (type_name, _) in columns(Measurement).items():
         special = {"started_at": "datetime64[us, UTC]", "params_json": "category"}
         expected = special.get(name, pandas_names[type_name])
         assert str(frame[name].dtype) == expected, name
@@ -75,7 +72,7 @@ def test_a_row_comes_back_with_every_value_and_type_of_its_record(store):
 def test_a_store_that_is_not_there_is_an_empty_frame_and_makes_no_folder(store):
     frame = store.load()
     assert frame.empty
-    assert list(frame.columns) == list(records.columns(Measurement))
+    assert list(frame.columns) == list(columns(Measurement))
     assert store.environments().empty
     assert store.runs().empty
     assert store.suites() == set()
@@ -327,7 +324,7 @@ def test_rows_from_before_a_column_existed_are_null_in_it_and_new_ones_join_them
         store.append([measurement(run_id=name)])
     frame = store.load().set_index("run_id")
     assert frame["threads"].to_dict() == {"old": None, "new": 2, "newer": 2}
-    assert list(frame.reset_index().columns.sort_values()) == sorted(records.columns(Measurement))
+    assert list(frame.reset_index().columns.sort_values()) == sorted(columns(Measurement))
 
 
 def test_an_export_from_before_details_is_read_and_joined_by_rows_that_have_one(store, tmp_path):

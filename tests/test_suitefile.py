@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from bench.errors import SuiteError
-from bench.suitefile import load, load_all
+from bench.plan.answers import unanswered
+from bench.suite import read
 
 SOUND = """
 schema = 1
@@ -59,6 +60,11 @@ measured = "size"
 tolerance = 0.0
 tolerance_why = "a count"
 """
+
+
+def load(path):
+    """As the commands load a suite: with the questions that no case answers."""
+    return read.load(path, unanswered)
 
 
 @pytest.fixture
@@ -166,7 +172,7 @@ def test_two_files_may_not_share_an_id_and_both_files_problems_come_together(tmp
     for name, text in {"a": SOUND, "b": SOUND, "c": "schema = 1"}.items():
         (tmp_path / f"{name}.toml").write_text(text, encoding="utf-8")
     with pytest.raises(SuiteError) as caught:
-        load_all([tmp_path / f"{name}.toml" for name in "abc"])
+        read.load_all([tmp_path / f"{name}.toml" for name in "abc"])
     text = str(caught.value)
     assert "'tiny' is already the id of" in text
     assert "c.toml [top level]: key 'id' is missing" in text

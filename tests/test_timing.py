@@ -9,14 +9,14 @@ import torch
 from torch import nn
 from torch.utils.benchmark import Timer
 
-from bench.context import Context
 from bench.errors import MeasurementError
-from bench.measures import _stopwatch
+from bench.execution.context import Context
+from bench.measures.instruments import stopwatch
 from bench.measures.side_by_side import side_by_side
 from bench.measures.timing import timing
-from bench.plan import Case
+from bench.plan.case import Case
 from bench.registry import measures, models
-from bench.stats import median
+from bench.statistics.intervals import median
 
 
 class Clock:
@@ -94,7 +94,7 @@ def test_every_block_is_a_row_with_its_number_and_they_fill_the_time_asked_for()
     repeats = [row.repeat for row in rows if row.metric == "latency_s"]
     calls = 8  # the smallest power of two with calls * 10 ms >= 60 ms
     assert repeats == list(range(13))  # 12 * 80 ms < 1 s <= 13 * 80 ms
-    assert calls * 0.010 >= _stopwatch.BLOCK_S > calls / 2 * 0.010
+    assert calls * 0.010 >= stopwatch.BLOCK_S > calls / 2 * 0.010
 
 
 def test_a_slow_model_gets_two_blocks_once_its_time_is_up():
@@ -110,7 +110,7 @@ def test_warm_up_is_not_timed():
 def test_warm_up_goes_on_until_two_neighbours_agree():
     seconds = iter([9.0, 1.2, 0.11, 0.10, 0.10, 0.10])
     taken = []
-    _stopwatch.warm_up(lambda: None, lambda call, count: taken.append(next(seconds)) or taken[-1], limit_s=60)
+    stopwatch.warm_up(lambda: None, lambda call, count: taken.append(next(seconds)) or taken[-1], limit_s=60)
     assert taken == [9.0, 1.2, 0.11, 0.10, 0.10]
 
 
@@ -125,7 +125,7 @@ def test_models_run_in_eval_and_inference_mode_without_garbage_collection():
 
 
 def test_garbage_collection_comes_back_after_a_failure():
-    with pytest.raises(ZeroDivisionError), _stopwatch.undisturbed():
+    with pytest.raises(ZeroDivisionError), stopwatch.undisturbed():
         raise ZeroDivisionError
     assert gc.isenabled()
 
@@ -168,7 +168,7 @@ def test_a_sweep_in_which_nothing_fits_says_so(monkeypatch):
     def full(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(_stopwatch, "forward", full)
+    monkeypatch.setattr(stopwatch, "forward", full)
     with pytest.raises(MeasurementError, match=r"none of the batch sizes \[1, 2\] fits"):
         list(side_by_side(case(None), context(), versus=versus(), best_batch=[1, 2]))
 
@@ -191,10 +191,10 @@ def test_on_cuda_blocks_are_counted_by_events_in_milliseconds_and_single_calls_w
 
     monkeypatch.setattr(torch.cuda, "Event", Event)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: order.append("wait"))
-    assert _stopwatch.timer("cuda", CLOCK)(lambda: order.append("call"), 2) == 0.250
+    assert stopwatch.timer("cuda", CLOCK)(lambda: order.append("call"), 2) == 0.250
     assert order == ["wait", "record", "call", "call", "record", "wait for event"]
     order.clear()
-    _stopwatch.latency_timer("cuda", CLOCK)(lambda: order.append("call"), 1)
+    stopwatch.latency_timer("cuda", CLOCK)(lambda: order.append("call"), 1)
     assert order == ["wait", "call", "wait"]
 
 
@@ -217,7 +217,7 @@ def test_real_seconds_agree_with_torchs_own_timer_within_a_factor_that_noise_all
         torch.set_num_threads(1)
         ours = values(list(timing(asked, Context(clock=time.thread_time), min_seconds=0.1)), "latency_s")
         with torch.inference_mode():
-            timer = Timer("call()", timer=time.thread_time, globals={"call": _stopwatch.forward(asked)})
+            timer = Timer("call()", timer=time.thread_time, globals={"call": stopwatch.forward(asked)})
             theirs = timer.blocked_autorange(min_run_time=0.1)
     finally:
         torch.set_num_threads(threads)

@@ -10,10 +10,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from bench.context import Context
-from bench.data import Dataset, synthetic
+from bench.data.dataset import Dataset
+from bench.data.synthetic import synthetic
 from bench.errors import MeasurementError
-from bench.recipes import Recipe
+from bench.execution.context import Context
+from bench.suite.recipe import Recipe
 from bench.training import augment
 from bench.training.batches import derive
 from bench.training.dropout import Stream

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.metrics import METRICS
-from bench.plan import plan
-from bench.records import Measurement, columns, packed_bits
-from bench.spec import Suite
+from bench.plan.planner import plan
+from bench.records.measurement import Measurement, columns
+from bench.records.metrics import METRICS
+from bench.records.packed import packed_bits
+from bench.suite.schema import Suite
 from bench.verdicts import WORDS, CheckVerdict, Verdict, exit_code, findings, judge, judged_any, tally
 
 T2 = 0.95 * math.sqrt(2 / (1 - 0.95**2))  # Student's t at 95 % with 2 degrees of freedom, in closed form: 4.303

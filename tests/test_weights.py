@@ -7,11 +7,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import tiles
-from bench.context import Context
-from bench.measures._weights import mixing_layers, patch_embedding, weight_readings
+from bench.execution.context import Context
 from bench.measures.accuracy import accuracy
-from bench.plan import Case
+from bench.measures.instruments.weights import mixing_layers, patch_embedding, weight_readings
+from bench.plan.case import Case
+from bench.records import packed
 from bench.registry import models
 
 SMALL = {"patch_size": 4, "width": 6, "depth": 3, "token_mlp": 4, "channel_mlp": 8}
@@ -29,8 +29,8 @@ def by_part(model, epoch=1):
 
 
 def test_tiles_come_back_in_their_order_with_their_scale():
-    text = tiles.pack([[0.5, -1.0, 0.25, 0.0], [0.0, 0.0, 0.0, 0.0]], (1, 2, 2), [7, 3], of=9)
-    found = tiles.unpack(text)
+    text = packed.pack([[0.5, -1.0, 0.25, 0.0], [0.0, 0.0, 0.0, 0.0]], (1, 2, 2), [7, 3], of=9)
+    found = packed.unpack(text)
     assert (found.channels, found.height, found.width, found.of, found.units) == (1, 2, 2, 9, (7, 3))
     assert found.largest == (1.0, 0.0)
     # 127 stands for the largest magnitude, 1.0: 0.5 is 63.5, rounded to the even 64, and 0.25 is 31.75
@@ -39,9 +39,9 @@ def test_tiles_come_back_in_their_order_with_their_scale():
 
 @given(st.lists(st.lists(st.floats(-1e3, 1e3), min_size=6, max_size=6), min_size=1, max_size=5))
 def test_no_weight_moves_by_more_than_half_a_step(weights):
-    found = tiles.unpack(tiles.pack(weights, (1, 2, 3), range(len(weights)), of=len(weights)))
+    found = packed.unpack(packed.pack(weights, (1, 2, 3), range(len(weights)), of=len(weights)))
     for tile, steps in zip(weights, found.steps, strict=True):
-        step = max(abs(value) for value in tile) / tiles.STEPS
+        step = max(abs(value) for value in tile) / packed.STEPS
         for value, coded in zip(tile, steps, strict=True):
             assert abs(value - coded * step) <= 0.5 * step * (1 + 1e-9)
 
@@ -49,7 +49,7 @@ def test_no_weight_moves_by_more_than_half_a_step(weights):
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"shape":[1,2,2],"of":1,"units":[0],"largest":[1],"steps":"AAA="}'])
 def test_other_text_is_refused(text):
     with pytest.raises(ValueError, match="tiles"):
-        tiles.unpack(text)
+        packed.unpack(text)
 
 
 # Layers
@@ -60,9 +60,9 @@ def test_a_mixer_gives_its_filters_and_the_units_of_its_first_and_last_layer():
     assert list(found) == ["patch_embedding", "blocks.0.token_mlp.fc1", "blocks.2.token_mlp.fc1"]
     filters = found["patch_embedding"]
     assert (filters.metric, filters.value) == ("patch_filters", 6.0)
-    shown = tiles.unpack(filters.detail)
+    shown = packed.unpack(filters.detail)
     assert (shown.channels, shown.height, shown.width, shown.of) == (3, 4, 4, 6)
-    units = tiles.unpack(found["blocks.0.token_mlp.fc1"].detail)
+    units = packed.unpack(found["blocks.0.token_mlp.fc1"].detail)
     # 16 pixels in patches of 4 are 4 x 4 tokens
     assert (units.channels, units.height, units.width, units.of) == (1, 4, 4, 4)
 
@@ -72,7 +72,7 @@ def test_filters_are_shown_by_norm_the_largest_first():
     with torch.no_grad():
         model.patch_embedding.weight.mul_(torch.tensor([1.0, 5.0, 2.0, 9.0, 0.1, 3.0]).view(6, 1, 1, 1) * 10)
         norms = model.patch_embedding.weight.flatten(1).norm(dim=1)
-    shown = tiles.unpack(by_part(model)["patch_embedding"].detail)
+    shown = packed.unpack(by_part(model)["patch_embedding"].detail)
     assert [float(norms[unit]) for unit in shown.units] == sorted(norms.tolist(), reverse=True)
 
 
@@ -83,7 +83,7 @@ def test_opposite_units_stand_side_by_side_and_an_exact_opposite_has_cosine_minu
         weight[3], weight[2] = -2 * weight[0], -0.5 * weight[1]
     reading = by_part(model)["blocks.0.token_mlp.fc1"]
     assert reading.value == pytest.approx(-1.0)
-    units = tiles.unpack(reading.detail).units
+    units = packed.unpack(reading.detail).units
     assert {frozenset(units[:2]), frozenset(units[2:])} == {frozenset({0, 3}), frozenset({1, 2})}
 
 
@@ -100,7 +100,7 @@ def test_a_layer_with_several_weights_for_a_patch_has_no_picture(changes):
 
 
 def test_a_pyramid_ends_on_a_coarser_grid():
-    shown = tiles.unpack(by_part(mixer(pyramid=[1]))["blocks.2.token_mlp.fc1"].detail)
+    shown = packed.unpack(by_part(mixer(pyramid=[1]))["blocks.2.token_mlp.fc1"].detail)
     assert (shown.height, shown.width) == (2, 2)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from bench.outcomes import Outcome
+from bench.ci.outcome import Outcome
 
 
 def render(outcomes: Sequence[Outcome], about: Mapping[str, Any] | None = None) -> str:

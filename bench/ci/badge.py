@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from bench.ci import wording
 from bench.ci.as_json import dumps
-from bench.outcomes import Outcome, Status
+from bench.ci.outcome import Outcome, Status
 
 # The weightiest status decides; what was only skipped says nothing good or bad.
 _COLOURS: dict[Status, str] = {"failed": "red", "error": "orange", "passed": "brightgreen", "skipped": "lightgrey"}

@@ -11,8 +11,8 @@ from typing import Literal
 
 from bench.ci import wording
 from bench.ci.as_json import dumps
-from bench.metrics import UNITS
-from bench.outcomes import Figure, Outcome
+from bench.ci.outcome import Figure, Outcome
+from bench.records.metrics import UNITS
 
 _RELATIVE = ("ratio", "%")
 _CHANGE = "_change"  # how the name of a change ends: `wall_change`, in percent

@@ -9,7 +9,7 @@ from typing import TextIO
 
 from bench.ci import wording
 from bench.ci.markdown import escaped
-from bench.outcomes import Outcome, Status
+from bench.ci.outcome import Outcome, Status
 
 ANNOTATIONS_PER_LEVEL = 10  # of errors, of warnings and of notices, in one step; GitHub drops the rest silently
 SUMMARY_BYTES = 1024 * 1024  # of one step in all; GitHub refuses a larger one whole

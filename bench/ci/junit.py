@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from xml.etree import ElementTree
 
 from bench.ci import wording
-from bench.outcomes import Outcome, Status
+from bench.ci.outcome import Outcome, Status
 
 # What XML 1.0 cannot hold, escaped or not: most control characters, lone surrogates, U+FFFE and U+FFFF.
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -6,9 +6,9 @@ Knows no format and escapes nothing.
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from bench import notation
-from bench.metrics import UNITS
-from bench.outcomes import Figure, Outcome, Status
+from bench.ci.outcome import Figure, Outcome, Status
+from bench.records import written
+from bench.records.metrics import UNITS
 
 # Units of what is counted and not measured.
 COUNTS = ("parameters", "macs", "flops", "elements", "images", "tokens", "epochs")
@@ -37,15 +37,15 @@ def bounds(figure: Figure) -> str | None:
     """`[0.991, 1.014]` on the scale of the point; None where there are no bounds."""
     if figure.low is None or figure.high is None:
         return None
-    scale = notation.scale(figure.unit, figure.value, figure.low, figure.high)
+    scale = written.scale(figure.unit, figure.value, figure.low, figure.high)
     return f"[{scale.text(figure.low)}, {scale.text(figure.high)}]"
 
 
 def amount(figure: Figure) -> str:
     """`1.003 × [0.991, 1.014]`: the number with its unit and its bounds; a count with all its digits."""
     known = [end for end in (figure.value, figure.low, figure.high) if end is not None]
-    scale = notation.scale(figure.unit, *known)
+    scale = written.scale(figure.unit, *known)
     if len(known) == 1 and figure.unit in COUNTS and float(figure.value).is_integer():
-        scale = notation.Scale(UNITS[figure.unit])
+        scale = written.Scale(UNITS[figure.unit])
     number = f"{scale.text(figure.value)} {scale.unit}".rstrip()
     return " ".join(filter(None, (number, bounds(figure))))

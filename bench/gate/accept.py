@@ -5,12 +5,11 @@ Refuses a tree with uncommitted changes, since a commit must say what was accept
 
 from collections.abc import Iterator, Mapping
 
-from bench.baseline import Accepted, Baseline, LastSeen, noting
-from bench.errors import MeasurementError, UsageError
+from bench.errors import MeasurementError, UsageError, near
+from bench.gate.baseline import Accepted, Baseline, LastSeen, noting
 from bench.gate.check import rule_of
-from bench.gate.static import case_of, config_of, facts
-from bench.registry import near
-from bench.suitefile import LoadedSuite
+from bench.gate.facts import case_of, config_of, facts
+from bench.suite.read import LoadedSuite
 
 
 def accept(

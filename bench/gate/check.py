@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
-from bench.baseline import Accepted, Baseline, Facts
+from bench.ci.outcome import Figure, Outcome
 from bench.errors import MeasurementError, NothingSelected
-from bench.gate.static import case_of, config_of, differences, facts
-from bench.outcomes import Figure, Outcome
-from bench.spec import Rule, Suite
-from bench.suitefile import LoadedSuite
+from bench.gate.baseline import Accepted, Baseline, Facts
+from bench.gate.facts import case_of, config_of, differences, facts
+from bench.suite.read import LoadedSuite
+from bench.suite.schema import Rule, Suite
 
 STATIC, SPEED = "static", "speed"
 MOST_TOLD, MOST_LISTED = 3, 12  # differences that a reason and a terminal hold; the details hold all

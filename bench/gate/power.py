@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bench.regression import Limits, Round, step
+from bench.gate.rule import Limits, Round, step
 
 CONFIDENCE = 0.95  # of each one-sided bound
 EFFECTS_PCT = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0)

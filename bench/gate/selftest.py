@@ -14,11 +14,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from bench import stats
 from bench.errors import DataAbsent, DataCorrupt, StoreError
+from bench.gate.pairs.compare import Side, Speed, Subject
 from bench.gate.power import Count, Simulated, least_caught_pct, resampled
-from bench.gate.throughput import Side, Speed, Subject
-from bench.regression import Limits, Round, Step, false_alarm_bound
+from bench.gate.rule import Limits, Round, Step, false_alarm_bound
+from bench.statistics import intervals
 
 Compare = Callable[..., list[Speed]]  # `bench.gate.throughput.compare`, or what stands in for it
 Progress = Callable[[str, int, Speed], None]
@@ -229,7 +229,7 @@ def equal_rounds(checks: Sequence[Check]) -> dict[str, list[Round]]:
 
 def spread_pct(rounds: Sequence[Round]) -> float:
     """The standard deviation of the rounds' wall ratios, in percent. Raises ValueError with fewer than two."""
-    return 100 * stats.sample_sd([each.wall for each in rounds])
+    return 100 * intervals.sample_sd([each.wall for each in rounds])
 
 
 def lines(found: Summary) -> list[str]:
@@ -286,7 +286,7 @@ def _tally(checks: Sequence[Check], effect_pct: float) -> Tally:
     chosen = [check for check in checks if check.effect_pct == effect_pct]
     words: Counter[str] = Counter(check.word for check in chosen)
     rounds = [len(check.rounds) + len(check.confirmation) for check in chosen]
-    cost = stats.median([check.seconds for check in chosen]), stats.median(rounds)
+    cost = intervals.median([check.seconds for check in chosen]), intervals.median(rounds)
     return Tally(effect_pct, dict(words), Count(words["regression"], len(chosen)), *cost)
 
 

@@ -10,24 +10,24 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench import regression
-from bench.baseline import Baseline
+from bench import git
+from bench.ci.outcome import Figure, Outcome, Status
 from bench.errors import MeasurementError, UsageError
-from bench.gate import selftest, trees
-from bench.gate.repository import relative_to_root
-from bench.gate.throughput import Side, Speed, Subject, compare, values
-from bench.outcomes import Figure, Outcome, Status
-from bench.plan import plain
-from bench.regression import Change, Limits
-from bench.spec import Rule
-from bench.stats import Interval, median
-from bench.suitefile import LoadedSuite
+from bench.gate import rule, selftest, trees
+from bench.gate.baseline import Baseline
+from bench.gate.pairs.compare import Side, Speed, Subject, compare, values
+from bench.gate.rule import Change, Limits
+from bench.git import relative_to_root
+from bench.plan.case import plain
+from bench.statistics.intervals import Interval, median
+from bench.suite.read import LoadedSuite
+from bench.suite.schema import Rule
 
 STATUS: dict[str, Status] = {
     "pass": "passed", "unconfirmed": "passed", "faster": "passed", "regression": "failed", "inconclusive": "skipped",
 }  # fmt: skip
 # No code to compare with, for a reason that lies in how this copy was made; a missing commit lies in the baseline.
-ABSENT = (trees.NoGit, trees.NotARepository, trees.ShallowClone)
+ABSENT = (git.NoGit, git.NotARepository, git.ShallowClone)
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def speed_part(loaded: LoadedSuite, keys: Sequence[str], baseline: Baseline, wis
     """
     guards = loaded.suite.guards
     asked = [key for key in keys if guards[key].throughput]
-    limits = regression.limits(loaded.suite.rule or Rule(why="the defaults"), len(asked))
+    limits = rule.limits(loaded.suite.rule or Rule(why="the defaults"), len(asked))
     python = _interpreter(wish.ref_python)
     commits = {key: wish.ref or (baseline.commit_of(key) if key in baseline.models else None) for key in asked}
     found = [
@@ -79,7 +79,7 @@ def equal_code(
         MeasurementError: the commit's code cannot be had, or no check could be measured.
     """
     folder = loaded.path.absolute().parent
-    limits = regression.limits(loaded.suite.rule or Rule(why="the defaults"), len(keys))
+    limits = rule.limits(loaded.suite.rule or Rule(why="the defaults"), len(keys))
     subjects = [subject(loaded, key, folder) for key in keys]
     with trees.side_by_side(folder, commit, commit) as sides:
         found = selftest.self_test(
@@ -150,7 +150,7 @@ def told(loaded: LoadedSuite, speed: Speed, commit: str, limits: Limits, wish: W
         at = where.get(speed.failed_side or "", "on this machine")
         reason = f"{key}: could not be timed {at}: {speed.failure}"
         return _outcome(loaded, key, "error", "error", reason, speed=speed, details=details)
-    change = regression.change(values(speed.rounds), values(speed.confirmation), limits)
+    change = rule.change(values(speed.rounds), values(speed.confirmation), limits)
     details["change"] = asdict(change)
     return _outcome(
         loaded, key, STATUS[change.word], change.word, f"{key}: {change.reason}",

@@ -6,43 +6,16 @@ folders are siblings with paths of one length, so that no path can make one side
 
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.errors import MeasurementError
-from bench.gate.signals import ending_cleanly, undisturbed
+from bench.execution.signals import ending_cleanly, undisturbed
+from bench.git import GitFailed, full_name, git, top_level
 
 NAMES = ("old", "new")  # equally long
-# Inside a git hook, these speak of the commit that is being made, not of the folder that git is asked about.
-_ABOUT_ANOTHER = (
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_DIR", "GIT_GRAFT_FILE", "GIT_IMPLICIT_WORK_TREE",
-    "GIT_INDEX_FILE", "GIT_NAMESPACE", "GIT_NO_REPLACE_OBJECTS", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX",
-    "GIT_REPLACE_REF_BASE", "GIT_SHALLOW_FILE", "GIT_WORK_TREE",
-)  # fmt: skip
-
-
-class NoGit(MeasurementError):
-    """There is no program `git`."""
-
-
-class NotARepository(MeasurementError):
-    """The folder does not lie in a git working tree: a source archive, or an installed package."""
-
-
-class CommitMissing(MeasurementError):
-    """The repository has no such commit."""
-
-
-class ShallowClone(CommitMissing):
-    """The commit may exist, but this clone was made without its history."""
-
-
-class GitFailed(MeasurementError):
-    """Git refused, for a reason that its own words give."""
 
 
 @dataclass(frozen=True)
@@ -53,40 +26,6 @@ class Trees:
     candidate: Path
     baseline_commit: str | None
     candidate_commit: str | None
-
-
-def top_level(folder: Path) -> Path:
-    """The root of the working tree that a folder lies in.
-
-    Raises:
-        NoGit, NotARepository
-    """
-    done = git(folder, "rev-parse", "--show-toplevel")
-    if done.returncode or not done.stdout.strip():
-        said = done.stderr.strip() or "it has no working tree"
-        raise NotARepository(f"{folder} is not in a git repository, so there is no baseline code to run: {said}")
-    return Path(done.stdout.removesuffix("\n"))
-
-
-def full_name(repository: Path, commit: str) -> str:
-    """The 40 digits of a commit that may be named in any way git knows.
-
-    Raises:
-        NoGit, NotARepository
-        ShallowClone: it is not here, and this clone has only a part of the history.
-        CommitMissing: it is not here.
-    """
-    root = top_level(repository)
-    if commit and not commit.startswith("-"):  # which git would take for an option
-        done = git(root, "rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}")
-        if done.returncode == 0:
-            return done.stdout.strip()
-    if git(root, "rev-parse", "--is-shallow-repository").stdout.strip() == "true":
-        raise ShallowClone(
-            f"commit {commit} is not in this shallow clone of {root.name}: fetch with full history "
-            "(git fetch --unshallow; in a GitHub workflow, actions/checkout with fetch-depth: 0)"
-        )
-    raise CommitMissing(f"no commit '{commit}' in {root}: fetch it, or accept a new baseline")
 
 
 @contextmanager
@@ -154,16 +93,3 @@ def _removed(root: Path, home: Path) -> None:
         # Pruning forgets every worktree that cannot be seen now, such as one on a drive that is not there.
         if str(home) in git(root, "worktree", "list", "--porcelain").stdout:
             git(root, "worktree", "prune")
-
-
-def git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Git in a folder, its words in English, undisturbed by a git around it. Raises NoGit where there is none."""
-    variables = {name: value for name, value in os.environ.items() if name not in _ABOUT_ANOTHER}
-    try:
-        return subprocess.run(
-            ["git", "-C", str(folder), *arguments],
-            capture_output=True, check=False, env=variables | {"LC_ALL": "C"}, encoding="utf-8",
-            errors="surrogateescape", stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-    except FileNotFoundError as error:
-        raise NoGit("no program 'git' on this machine, so the baseline's code cannot be had: install git") from error

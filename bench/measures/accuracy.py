@@ -10,16 +10,16 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-from bench import building
-from bench.context import Context
-from bench.data import Dataset
+from bench.data.dataset import Dataset
+from bench.data.image_files import ImageFiles
 from bench.errors import MeasurementError
-from bench.imagefiles import ImageFiles
-from bench.measures._weights import weight_readings
-from bench.plan import Case, plain
-from bench.recipes import Recipe
-from bench.records import DataFacts, Reading, canonical_json
+from bench.execution.context import Context
+from bench.measures.instruments.model import LAYOUTS, build
+from bench.measures.instruments.weights import weight_readings
+from bench.plan.case import Case, plain
+from bench.records.measurement import DataFacts, Reading, canonical_json
 from bench.registry import datasets, measures
+from bench.suite.recipe import Recipe
 from bench.training.loop import EpochResult, train
 
 
@@ -43,9 +43,9 @@ def accuracy(case: Case, context: Context) -> Iterator[DataFacts | Reading]:
     dataset = load(case.dataset, context.data_dir, canonical_json(plain(case.dataset_args)))
     _check(case, recipe, dataset)
     # Weights stay in float32 for either precision; the loop casts what the recipe wants cast.
-    model = building.build(replace(case, precision="float32"), device=context.device, seed=case.seed)
+    model = build(replace(case, precision="float32"), device=context.device, seed=case.seed)
     yield DataFacts(dataset.sha256, len(dataset.train_labels), len(dataset.test_labels))
-    layout, keep = building.LAYOUTS[case.layout], checkpoint_file(case, context)
+    layout, keep = LAYOUTS[case.layout], checkpoint_file(case, context)
     yield from weight_readings(model, 0)
     for result in train(model, dataset, recipe, seed=case.seed, context=context, layout=layout, keep=keep):
         yield from readings(result)

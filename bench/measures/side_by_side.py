@@ -9,14 +9,14 @@ from typing import Any
 
 import torch
 
-from bench.context import Context
 from bench.errors import MeasurementError
-from bench.measures import _stopwatch
-from bench.measures._stopwatch import Call, Timed
-from bench.plan import Case
-from bench.records import Reading
+from bench.execution.context import Context
+from bench.measures.instruments import stopwatch
+from bench.measures.instruments.stopwatch import Call, Timed
+from bench.plan.case import Case
+from bench.records.measurement import Reading
 from bench.registry import measures
-from bench.stats import median
+from bench.statistics.intervals import median
 
 SWEEP_BLOCKS = 3  # per batch size, to find the best one; the ratio itself is then timed at full length
 
@@ -57,15 +57,15 @@ def side_by_side(
             `versus batch N`).
         min_seconds, max_seconds, pairs: of both models together, as for `timing`.
     """
-    timed = _stopwatch.timer(case.device, context.clock)
+    timed = stopwatch.timer(case.device, context.clock)
     both, sizes = (case, _other(case, versus)), (case.batch_size or 1,) * 2
     sweep: list[Reading] = []
-    with _stopwatch.undisturbed():
+    with stopwatch.undisturbed():
         if best_batch:
             context.progress(0, 1, "looking for the best batch")
             sweep, sizes = _sweep(both, best_batch, timed)
         ours, theirs = (_side(each, size, timed) for each, size in zip(both, sizes, strict=True))
-        rounds = _stopwatch.repeat(
+        rounds = stopwatch.repeat(
             lambda number: _pair(ours, theirs, timed, swapped=number % 2 == 1),
             min_seconds=min_seconds,
             max_seconds=max_seconds,
@@ -92,9 +92,9 @@ def _other(case: Case, versus: Mapping[str, Any]) -> Case:
 
 
 def _side(case: Case, batch_size: int, timed: Timed) -> Side:
-    call = _stopwatch.forward(replace(case, batch_size=batch_size))
-    _stopwatch.warm_up(call, timed)
-    return Side(call, _stopwatch.calls_per_block(call, timed), batch_size)
+    call = stopwatch.forward(replace(case, batch_size=batch_size))
+    stopwatch.warm_up(call, timed)
+    return Side(call, stopwatch.calls_per_block(call, timed), batch_size)
 
 
 def _pair(ours: Side, theirs: Side, timed: Timed, *, swapped: bool) -> tuple[float, float]:

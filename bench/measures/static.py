@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from bench.building import build, images
-from bench.context import Context
-from bench.counts import Counts, closed_form
-from bench.measures._operators import Tally, count_fvcore, count_torch, explain_difference, listed
-from bench.plan import Case
-from bench.records import Reading
+from bench.cost.closed_forms import Counts, closed_form
+from bench.execution.context import Context
+from bench.measures.instruments.counters import Tally, count_fvcore, count_torch, explain_difference, listed
+from bench.measures.instruments.model import build, images
+from bench.plan.case import Case
+from bench.records.measurement import Reading
 from bench.registry import measures
 
 TOLERANCE = 0.001  # of the larger count

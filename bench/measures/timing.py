@@ -6,12 +6,12 @@ copying images are left out.
 
 from collections.abc import Iterator
 
-from bench.context import Context
-from bench.measures import _stopwatch
-from bench.plan import Case
-from bench.records import Reading
+from bench.execution.context import Context
+from bench.measures.instruments import stopwatch
+from bench.plan.case import Case
+from bench.records.measurement import Reading
 from bench.registry import measures
-from bench.stats import median, quantile
+from bench.statistics.intervals import median, quantile
 
 SINGLE_S = 0.5  # how long single calls are timed, within the two limits
 FEWEST_SINGLES, MOST_SINGLES = 20, 1000
@@ -31,12 +31,12 @@ def timing(
         max_seconds: after which two blocks are enough, for a model whose blocks take seconds.
         blocks: at least so many; a 95 % interval of a median needs six.
     """
-    with _stopwatch.undisturbed():
-        call, timed = _stopwatch.forward(case), _stopwatch.timer(case.device, context.clock)
+    with stopwatch.undisturbed():
+        call, timed = stopwatch.forward(case), stopwatch.timer(case.device, context.clock)
         context.progress(0, 1, "warming up")
-        _stopwatch.warm_up(call, timed)
-        count = _stopwatch.calls_per_block(call, timed)
-        rounds = _stopwatch.repeat(
+        stopwatch.warm_up(call, timed)
+        count = stopwatch.calls_per_block(call, timed)
+        rounds = stopwatch.repeat(
             lambda number: (timed(call, count),),
             min_seconds=min_seconds,
             max_seconds=max_seconds,
@@ -53,8 +53,8 @@ def timing(
     yield Reading("latency_p95_s", quantile(singles, 0.95))
 
 
-def _singles(call: _stopwatch.Call, case: Case, context: Context, latency: float) -> list[float]:
+def _singles(call: stopwatch.Call, case: Case, context: Context, latency: float) -> list[float]:
     """Seconds of single calls, as many as fit into SINGLE_S within the limits."""
-    timed = _stopwatch.latency_timer(case.device, context.clock)
+    timed = stopwatch.latency_timer(case.device, context.clock)
     count = min(MOST_SINGLES, max(FEWEST_SINGLES, int(SINGLE_S / latency) if latency else MOST_SINGLES))
     return [timed(call, 1) for _ in range(count)]

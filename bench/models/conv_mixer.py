@@ -9,8 +9,8 @@ from dataclasses import dataclass, fields
 
 from torch import Tensor, nn
 
-from bench.errors import UsageError
-from bench.registry import models, near
+from bench.errors import UsageError, near
+from bench.registry import models
 
 ACTIVATIONS = {"gelu": nn.GELU, "relu": nn.ReLU}
 

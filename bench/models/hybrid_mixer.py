@@ -8,9 +8,9 @@ from collections import OrderedDict
 
 from torch import Tensor, nn
 
-from bench.errors import UsageError
+from bench.errors import UsageError, near
 from bench.models.mlp_mixer import MlpMixer, Sizes, choose_sizes
-from bench.registry import models, near
+from bench.registry import models
 
 
 def depthwise_separable(width: int) -> nn.Sequential:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.errors import UsageError
-from bench.registry import models, near
+from bench.errors import UsageError, near
+from bench.registry import models
 
 
 @dataclass(frozen=True)

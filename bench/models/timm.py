@@ -11,7 +11,7 @@ from torch import nn
 
 from bench.errors import UsageError
 from bench.registry import models
-from bench.vision_import import torchvision
+from bench.torchvision_import import torchvision
 
 try:
     import timm

@@ -1,8 +1,8 @@
 """The report: `compose` gathers what a page shows, `write` turns it into each of its forms."""
 
 from bench.report.compose import build
-from bench.report.outcomes import outcomes_of
-from bench.report.write import (
+from bench.report.for_ci import outcomes_of
+from bench.report.forms import (
     FORMS,
     render_badge,
     render_csv,

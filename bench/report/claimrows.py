@@ -6,10 +6,10 @@ Judges nothing; a number is written here, never made.
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from bench import notation
-from bench.charts.forest import place
+from bench.records import written
+from bench.report.charts.forest import place
 from bench.report.page import Amount, CheckRow, ClaimRow, Link
-from bench.spec import Source, Suite
+from bench.suite.schema import Source, Suite
 from bench.verdicts import WORDS, CheckVerdict, Verdict
 from bench.verdicts.evidence import Sample
 from bench.verdicts.paired import Paired
@@ -44,7 +44,7 @@ def _claim(
     return ClaimRow(
         anchor=anchors[verdict.suite, verdict.claim],
         claim=verdict.claim,
-        says=notation.kept_together(verdict.says),
+        says=written.kept_together(verdict.says),
         word=verdict.verdict,
         rank=WORDS.index(verdict.verdict),
         far=_far(verdict),
@@ -93,13 +93,13 @@ def _check(check: CheckVerdict) -> CheckRow:
     difference = check.difference
     samples = tuple(_sample(sample) for sample in check.samples[:_SAMPLES_SHOWN])
     return CheckRow(
-        says=notation.kept_together(check.says),
+        says=written.kept_together(check.says),
         word=check.verdict,
-        published=None if check.published is None else Amount(*notation.published(check.published, check.unit)),
+        published=None if check.published is None else Amount(*written.published(check.published, check.unit)),
         measured=_measured(check),
         interval=_interval(check),
         difference=None if difference is None else _signed(difference, check),
-        reason=notation.kept_together(check.reason),
+        reason=written.kept_together(check.reason),
         details=tuple(_details(check)),
         calculation=check.calculation,
         sample_columns=tuple(column for column in _COLUMNS if any(sample[column] for sample in samples)),
@@ -109,18 +109,18 @@ def _check(check: CheckVerdict) -> CheckRow:
     )
 
 
-def _scale(check: CheckVerdict) -> notation.Scale:
+def _scale(check: CheckVerdict) -> written.Scale:
     """One scale for the published value, the measured one and its interval."""
     values = [check.measured.point] if check.measured else []
-    return notation.scale(check.unit, *values, *([check.published] if check.published is not None else []))
+    return written.scale(check.unit, *values, *([check.published] if check.published is not None else []))
 
 
 def _measured(check: CheckVerdict) -> Amount | None:
     if check.measured is None:
         return None
     scale, point = _scale(check), check.measured.point
-    if point and not scale.text(point).strip(f"{notation.MINUS}0.,"):
-        scale = notation.scale(check.unit, point)  # beside a far larger published value it would read as zero
+    if point and not scale.text(point).strip(f"{written.MINUS}0.,"):
+        scale = written.scale(check.unit, point)  # beside a far larger published value it would read as zero
     return Amount(scale.text(point), scale.unit)
 
 
@@ -136,8 +136,8 @@ def _interval(check: CheckVerdict) -> str | None:
 
 
 def _signed(difference: float, check: CheckVerdict) -> Amount:
-    unit = notation.difference_unit(check.unit)
-    scale = notation.scale(unit, difference) if unit not in ("s", "bytes") else _scale(check)
+    unit = written.difference_unit(check.unit)
+    scale = written.scale(unit, difference) if unit not in ("s", "bytes") else _scale(check)
     return Amount(scale.signed(difference), scale.unit)
 
 
@@ -162,7 +162,7 @@ def _details(check: CheckVerdict) -> Iterator[tuple[str, str]]:
 
 def _paired(pair: Paired) -> str:
     """Of the last epoch: how often only one of the two was right, and what that says of their difference."""
-    scale = notation.scale("points", pair.difference.point)
+    scale = written.scale("points", pair.difference.point)
     low, high = (scale.signed(end) for end in (pair.difference.low, pair.difference.high))
     p = f"{pair.p:.2g}" if pair.p >= 1e-4 else "below 0.0001"
     return (
@@ -176,15 +176,15 @@ def _band(check: CheckVerdict) -> str | None:
     ends = [end for end in (check.low, check.high) if end is not None and math.isfinite(end)]
     if not ends:
         return None
-    scale = notation.scale(check.unit, *ends)
+    scale = written.scale(check.unit, *ends)
     if len(ends) == 2 and ends[0] != ends[1]:
         return f"{scale.text(ends[0])} to {scale.text(ends[1])} {scale.unit}".rstrip()
     word = "exactly" if len(ends) == 2 else "above" if check.low is not None else "below"
-    return f"{word} {' '.join(notation.published(ends[0], check.unit))}".rstrip()
+    return f"{word} {' '.join(written.published(ends[0], check.unit))}".rstrip()
 
 
 def _sample(sample: Sample) -> dict[str, str]:
     """A raw value keeps the digits it was stored with, up to ten."""
-    value = f"{sample.value:,.10g}".replace("-", notation.MINUS)
+    value = f"{sample.value:,.10g}".replace("-", written.MINUS)
     seed, repeat = ("" if each is None else str(each) for each in (sample.seed, sample.repeat))
     return dict(zip(_COLUMNS, (seed, repeat, value, sample.run_id or ""), strict=True))

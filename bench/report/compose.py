@@ -12,15 +12,16 @@ from typing import Any
 
 import pandas as pd
 
-from bench import cost, notation
-from bench.charts import draw
-from bench.charts.figures import Absent, Figure
-from bench.charts.frames import named, published_curves
-from bench.report import beside, costing
+from bench.cost import devices, money
+from bench.records import written
+from bench.report import costing, printed_tables
+from bench.report.charts import draw
+from bench.report.charts.frames import named, published_curves
+from bench.report.charts.svg import Absent, Figure
 from bench.report.claimrows import claim_rows
 from bench.report.page import TILES, Calculation, CostCell, CostTable, Finding, Link, Page, Run, Section, Tile
-from bench.spec import Suite
-from bench.suitefile import LoadedSuite
+from bench.suite.read import LoadedSuite
+from bench.suite.schema import Suite
 from bench.verdicts import Verdict, findings
 
 _RUNS_SHOWN = 4
@@ -122,7 +123,7 @@ def _section(
         claims=claims,
         figures=tuple(_with_command(figure, loaded) for figure in draw.figures_of(suite, frame, curves, own)),
         costs=_costs(suite, frame),
-        tables=beside.tables(suite, frame, claims),
+        tables=printed_tables.tables(suite, frame, claims),
         calculations=tuple(_calculations(own, anchors)),
         arithmetic=sum(bool(check.calculation) for verdict in own for check in verdict.checks),
         problems=tuple(problems),
@@ -181,7 +182,7 @@ def _findings(verdicts: Sequence[Verdict], anchors: Mapping[tuple[str, str], str
     by_id = {verdict.claim: verdict for verdict in reversed(verdicts)}
     for claim, text in findings(verdicts):
         verdict = by_id[claim]
-        yield Finding(Link(claim, anchors[verdict.suite, claim]), verdict.verdict, notation.kept_together(text))
+        yield Finding(Link(claim, anchors[verdict.suite, claim]), verdict.verdict, written.kept_together(text))
 
 
 def _first(verdicts: Iterable[Verdict], anchors: Mapping[tuple[str, str], str]) -> Iterator[Finding]:
@@ -190,7 +191,7 @@ def _first(verdicts: Iterable[Verdict], anchors: Mapping[tuple[str, str], str]) 
         for verdict in verdicts:
             if verdict.verdict == word:
                 reason = next(check.reason for check in verdict.checks if check.verdict == word)
-                text = notation.kept_together(f"{verdict.says}. {reason}")
+                text = written.kept_together(f"{verdict.says}. {reason}")
                 yield Finding(Link(verdict.claim, anchors[verdict.suite, verdict.claim]), word, text)
 
 
@@ -209,19 +210,19 @@ def _costs(suite: Suite, frame: pd.DataFrame) -> CostTable | None:
     for line in bill:
         trainings.setdefault(line.training, []).append((line.way, tuple(_cell(cell) for cell in line.cells)))
     return CostTable(
-        tuple(device.title.removeprefix("NVIDIA ") for device in cost.DEVICES.values()),
+        tuple(device.title.removeprefix("NVIDIA ") for device in devices.DEVICES.values()),
         tuple((training, tuple(ways)) for training, ways in trainings.items()),
         tuple(dict.fromkeys(f"{record['device'].upper()}: {record['source']}" for record in records)),
         pd.DataFrame(records).to_csv(index=False, lineterminator="\n"),
     )
 
 
-def _cell(found: cost.Cost | None) -> CostCell | None:
+def _cell(found: money.Cost | None) -> CostCell | None:
     if found is None:
         return None
-    money = "no price" if found.usd is None else f"${found.usd:,.2f}" if found.usd >= 0.01 else "under $0.01"
-    basis = cost.weaker(found.basis, *([found.usd_basis] if found.usd_basis else []))
-    return CostCell(_duration(found.hours), money, basis)
+    price = "no price" if found.usd is None else f"${found.usd:,.2f}" if found.usd >= 0.01 else "under $0.01"
+    basis = money.weaker(found.basis, *([found.usd_basis] if found.usd_basis else []))
+    return CostCell(_duration(found.hours), price, basis)
 
 
 def _duration(hours: float) -> str:
@@ -229,7 +230,7 @@ def _duration(hours: float) -> str:
         return f"{hours:,.0f} h"
     if hours >= 1:
         return f"{hours:.1f} h"
-    return f"{hours * 60:.1f} min" if hours >= 1 / 60 else f"{hours * cost.SECONDS_PER_HOUR:.1f} s"
+    return f"{hours * 60:.1f} min" if hours >= 1 / 60 else f"{hours * devices.SECONDS_PER_HOUR:.1f} s"
 
 
 def _calculations(verdicts: Iterable[Verdict], anchors: Mapping[tuple[str, str], str]) -> Iterator[Calculation]:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bench import cost, stats
-from bench.charts.frames import finite, fullest
-from bench.spec import Cost as Training
-from bench.spec import Suite
+from bench.cost import devices, money
+from bench.report.charts.frames import finite, fullest
+from bench.statistics import intervals
+from bench.suite.schema import Cost as Training
+from bench.suite.schema import Suite
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Line:
 
     training: str
     way: str
-    cells: tuple[cost.Cost | None, ...]  # in the order of `cost.DEVICES`
+    cells: tuple[money.Cost | None, ...]  # in the order of `cost.DEVICES`
 
 
 def bill(suite: Suite, rows: pd.DataFrame) -> list[Line]:
@@ -35,24 +36,24 @@ def bill(suite: Suite, rows: pd.DataFrame) -> list[Line]:
 def counted_flops(training: Training, rows: pd.DataFrame) -> float | None:
     """FLOPs of the whole training by the multiply-accumulates counted here; None where none were."""
     macs = rows[(rows["metric"] == "macs") & (rows["model"] == training.model)]["value"]
-    return cost.training_flops(float(macs.iloc[-1]), training.images, training.epochs) if len(macs) else None
+    return money.training_flops(float(macs.iloc[-1]), training.images, training.epochs) if len(macs) else None
 
 
 def _lines(training: Training, rows: pd.DataFrame) -> Iterator[Line]:
     if (flops := counted_flops(training, rows)) is not None:
-        cells = tuple(cost.cost_of(flops, name) for name in cost.DEVICES)
+        cells = tuple(money.cost_of(flops, name) for name in devices.DEVICES)
         yield Line(training.label, "counted FLOPs ÷ effective FLOP/s", cells)
     if training.published_epoch_s and training.published_device:
         seconds, device = training.published_epoch_s * training.epochs, training.published_device.lower()
-        cells = tuple(_published(seconds, device, name) for name in cost.DEVICES)
+        cells = tuple(_published(seconds, device, name) for name in devices.DEVICES)
         yield Line(training.label, f"published {training.published_epoch_s:g} s per epoch", cells)
     yield from _from_here(training, rows)
 
 
-def _published(seconds: float, device: str, name: str) -> cost.Cost:
+def _published(seconds: float, device: str, name: str) -> money.Cost:
     if name == device:
-        return cost.cost_of_seconds(seconds, name, basis="published")
-    return cost.scaled_cost(seconds, device, name)
+        return money.cost_of_seconds(seconds, name, basis="published")
+    return money.scaled_cost(seconds, device, name)
 
 
 def _from_here(training: Training, rows: pd.DataFrame) -> Iterator[Line]:
@@ -61,16 +62,16 @@ def _from_here(training: Training, rows: pd.DataFrame) -> Iterator[Line]:
     found = fullest(rows[(rows["metric"] == "epoch_s") & (rows["model"] == training.model) & rows["n_train"].notna()])
     if found.empty:
         return
-    per_image = stats.median([float(s) / int(n) for s, n in zip(found["value"], found["n_train"], strict=True)])
+    per_image = intervals.median([float(s) / int(n) for s, n in zip(found["value"], found["n_train"], strict=True)])
     seconds = per_image * training.images * training.epochs
     device_name, cores = str(found["device_name"].iloc[0]), int(found["threads"].iloc[0])
-    known = cost.recognise(device_name)
+    known = devices.recognise(device_name)
     if known is None and found["device"].iloc[0] != "cpu":
         return  # an accelerator that the table does not know cannot be carried over
     cells = tuple(
-        cost.cost_of_seconds(seconds, name)
+        money.cost_of_seconds(seconds, name)
         if known and known.name == name
-        else cost.scaled_cost(seconds, known.name if known else "cpu", name, cores=cores)
-        for name in cost.DEVICES
+        else money.scaled_cost(seconds, known.name if known else "cpu", name, cores=cores)
+        for name in devices.DEVICES
     )
     yield Line(training.label, f"seconds per image measured on {device_name}", cells)

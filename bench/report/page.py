@@ -6,7 +6,7 @@ Judges nothing and computes no statistic; rounding a number for the eye is all i
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bench.charts.figures import Absent, Figure
+from bench.report.charts.svg import Absent, Figure
 from bench.verdicts import Verdict, Word
 
 TILES: dict[Word, str] = {

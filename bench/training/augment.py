@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Generator, Tensor
 
-from bench.imagefiles import Windows
-from bench.recipes import Part
+from bench.data.image_files import Windows
+from bench.suite.recipe import Part
 from bench.training import pixels
 
 Drawn = dict[str, Tensor]  # parameter name -> (count, ...) on the CPU

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from bench.imagefiles import Windows
-from bench.recipes import Recipe
+from bench.data.image_files import Windows
+from bench.suite.recipe import Recipe
 from bench.training import augment, mixing
 
 

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.context import Context
-from bench.data import Dataset
+from bench.data.dataset import Dataset
 from bench.errors import MeasurementError
-from bench.recipes import Recipe
-from bench.records import packed_bits
+from bench.execution.context import Context
+from bench.records.packed import packed_bits
+from bench.suite.recipe import Recipe
 from bench.training import batches, checkpoint
 from bench.training.batches import Source
 from bench.training.causes import NOT_SEEN, first_cause

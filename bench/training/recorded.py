@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from bench.recipes import Recipe
+from bench.suite.recipe import Recipe
 from bench.training.batches import Batch
 from bench.training.mixing import Mixed
 

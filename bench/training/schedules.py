@@ -6,7 +6,7 @@ Without state there is nothing to save in a checkpoint and nothing that a resume
 import itertools
 import math
 
-from bench.recipes import Part, Recipe
+from bench.suite.recipe import Part, Recipe
 
 
 def learning_rate(recipe: Recipe, batch: int, batches_per_epoch: int) -> float:

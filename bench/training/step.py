@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.context import Context
-from bench.recipes import Recipe
+from bench.execution.context import Context
+from bench.suite.recipe import Recipe
 from bench.training import augment, batches
 from bench.training.batches import Batch, Source, derive
 from bench.training.dropout import Streams, bulk_dropout

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
-from bench import expressions, notation
-from bench.metrics import Better
-from bench.spec import Check
-from bench.stats import Interval
+from bench.records import written
+from bench.records.metrics import Better
+from bench.statistics.intervals import Interval
+from bench.suite import expression
+from bench.suite.schema import Check
 
 Place = Literal["inside", "below", "above", "across"]
 
@@ -39,7 +40,7 @@ class Band:
             return cls(None, check.below, f"below {printed(check.below, unit)}", strict=True)
         if check.between is not None:
             low, high = check.between
-            scale = notation.scale(unit, low, high)
+            scale = written.scale(unit, low, high)
             return cls(low, high, f"the band {scale.text(low)} to {_with_unit(scale.text(high), scale.unit)}")
         if check.published is None or check.kind == "open":
             return None
@@ -95,14 +96,14 @@ def half_unit(value: float) -> float:
 
 def amount(value: float, unit: str | None, signed: bool | None = None) -> str:
     """A number with its unit: `82.14 %`, `+5.56 points`, `1.040×`. Points carry a sign unless told otherwise."""
-    scale = notation.scale(unit, value)
+    scale = written.scale(unit, value)
     signed = unit == "points" if signed is None else signed
     return _with_unit(scale.signed(value) if signed else scale.text(value), scale.unit)
 
 
 def printed(value: float, unit: str | None) -> str:
     """A published number with the digits it was printed with, and its unit."""
-    return _with_unit(*notation.published(value, unit))
+    return _with_unit(*written.published(value, unit))
 
 
 def measured(interval: Interval, unit: str | None, note: str) -> str:
@@ -111,7 +112,7 @@ def measured(interval: Interval, unit: str | None, note: str) -> str:
         return f"{amount(interval.point, unit)} ({note}, which gives no interval)"
     if interval.low == interval.high:
         return amount(interval.point, unit) + (f" ({note})" if note else "")
-    scale = notation.scale(unit, interval.low, interval.point, interval.high)
+    scale = written.scale(unit, interval.low, interval.point, interval.high)
     low, point, high = (
         scale.signed(value) if unit == "points" else scale.text(value)
         for value in (interval.low, interval.point, interval.high)
@@ -121,7 +122,7 @@ def measured(interval: Interval, unit: str | None, note: str) -> str:
 
 def against(published: float, point: float, unit: str | None, better: Better) -> str:
     """By how much a value differs from the published one, and whether that is better or worse."""
-    off = amount(point - published, notation.difference_unit(unit), signed=True)
+    off = amount(point - published, written.difference_unit(unit), signed=True)
     if better == "neither":
         return f"off by {off}"
     return f"off by {off}: {'better' if (point > published) == (better == 'higher') else 'worse'} than published"
@@ -131,13 +132,13 @@ def calculation(text: str, values: Mapping[str, float | tuple[float, ...]], resu
     """An expression, the same in numbers, and what they give: `H2 − H1 = 82.27 − 76.71 = 5.56 points`."""
     steps = [text.replace("**", "^").replace("*", "×"), amount(result, unit, signed=False)]
     if text not in values:  # of one name alone, the result is the value
-        steps.insert(1, expressions.written_out(text, values))
+        steps.insert(1, expression.written_out(text, values))
     return minus(" = ".join(dict.fromkeys(steps)))
 
 
 def minus(text: str) -> str:
     """The text with a minus sign for every hyphen, but for that of 1e-05."""
-    return text.replace("e-", "e\0").replace("-", notation.MINUS).replace("e\0", "e-")
+    return text.replace("e-", "e\0").replace("-", written.MINUS).replace("e\0", "e-")
 
 
 def sentence(text: str) -> str:
@@ -153,12 +154,12 @@ def plural(count: float, word: str) -> str:
 
 
 def _width(tolerance: float, unit: str | None) -> str:
-    width = notation.difference_unit(unit)
+    width = written.difference_unit(unit)
     if tolerance >= 1e9:
-        return notation.quantity(tolerance, width)
-    digits = expressions.number(tolerance)
+        return written.quantity(tolerance, width)
+    digits = written.number(tolerance)
     whole_points = width == "points" and float(tolerance).is_integer()
-    return _with_unit(f"{digits}.0" if whole_points else digits, notation.scale(width).unit)
+    return _with_unit(f"{digits}.0" if whole_points else digits, written.scale(width).unit)
 
 
 def _with_unit(number: str, unit: str) -> str:

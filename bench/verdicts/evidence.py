@@ -10,12 +10,13 @@ from enum import IntEnum
 from fnmatch import fnmatch
 from typing import Any, Literal
 
-from bench import expressions, stats
 from bench.errors import UsageError
-from bench.metrics import METRICS
-from bench.plan import Case
-from bench.records import conditions
-from bench.spec import Quantity
+from bench.plan.case import Case
+from bench.records import written
+from bench.records.metrics import METRICS, conditions
+from bench.statistics import intervals
+from bench.suite import expression
+from bench.suite.schema import Quantity
 from bench.verdicts.ledger import Ledger, Row, Setting, cut_short, middle, not_finite, unseeded, value_of
 
 By = Literal["seed", "repeat", "exact"]
@@ -85,7 +86,7 @@ def collect(
         hardware: pattern of the device names on which a clock counts.
         reduced: look under the reduced profiles, or under all the others.
     """
-    names = expressions.names(text)
+    names = expression.names(text)
     asked = {name: ledger.suite.quantities[name] for name in names if name not in constants}
     known = {name: constants[name] for name in names if name in constants}
     settings = [setting for setting in ledger.settings if setting.reduced == reduced]
@@ -100,7 +101,7 @@ def collect(
 
 def planned_cases(ledger: Ledger, text: str, constants: Mapping[str, float]) -> tuple[str, list[Case]] | None:
     """The first full profile that plans a case for every quantity of an expression, and those it plans."""
-    asked = [ledger.suite.quantities[name] for name in expressions.names(text) if name not in constants]
+    asked = [ledger.suite.quantities[name] for name in expression.names(text) if name not in constants]
     for setting in ledger.settings:
         found = [setting.select(quantity) for quantity in asked]
         if not setting.reduced and found and all(found):
@@ -187,7 +188,7 @@ class _Search:
 
     def _elsewhere(self, rows: list[Row]) -> str:
         finite = [row.value for row in rows if row.value is not None and math.isfinite(row.value)]
-        shown = f" ({expressions.number(stats.median(finite))} {METRICS[rows[0].metric].unit})" if finite else ""
+        shown = f" ({written.number(intervals.median(finite))} {METRICS[rows[0].metric].unit})" if finite else ""
         return f"published for {self.hardware}, measured on {rows[0].device_name}{shown}: not comparable"
 
     def _why_not(self, quantity: Quantity, case: Case, case_id: str, partial: list[Row]) -> Missing:
@@ -239,7 +240,7 @@ class _Search:
             except UsageError as error:
                 return Missing(Why.CLASH, str(error))
             if len(drawn) > 1:  # one sample per seed, whatever was repeated within it
-                found = [(None, stats.median([value for _, value in found]))]
+                found = [(None, intervals.median([value for _, value in found]))]
             inputs = inputs or {name: middle(value) for name, value in values.items()}
             samples += [Sample(value, seed, repeat, run_id) for repeat, value in found]
         rows = {name: [draw[name][0] for draw in drawn.values()] for name in self.asked}
@@ -252,7 +253,7 @@ class _Search:
         """The expression for every repeat that all blocks share; once where nothing was repeated."""
         blocks = [value for value in values.values() if isinstance(value, dict)]
         if not blocks:
-            result = expressions.evaluate(self.text, {**self.constants, **values})
+            result = expression.evaluate(self.text, {**self.constants, **values})
             if not isinstance(result, tuple):
                 return [(None, result)]
             if not self.asked or not all(is_clocked(quantity.metric) for quantity in self.asked.values()):
@@ -261,7 +262,7 @@ class _Search:
         found: list[tuple[int | None, float]] = []
         for repeat in sorted(set.intersection(*(set(block) for block in blocks))):
             now = {name: value[repeat] if isinstance(value, dict) else value for name, value in values.items()}
-            result = expressions.evaluate(self.text, {**self.constants, **now})
+            result = expression.evaluate(self.text, {**self.constants, **now})
             if isinstance(result, tuple):
                 raise UsageError(f"'{self.text}' is a curve in every block: reduce it with max, min or mean")
             found.append((repeat, result))

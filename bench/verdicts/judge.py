@@ -12,11 +12,11 @@ from typing import Literal
 
 import pandas
 
-from bench import expressions
 from bench.errors import UsageError
-from bench.metrics import METRICS
-from bench.spec import Check, Claim, Suite
-from bench.stats import Interval
+from bench.records.metrics import METRICS
+from bench.statistics.intervals import Interval
+from bench.suite import expression
+from bench.suite.schema import Check, Claim, Suite
 from bench.verdicts import bands
 from bench.verdicts.bands import Band, amount, plural, sentence
 from bench.verdicts.evidence import Evidence, Missing, Sample, Why, collect, is_learned, planned_cases
@@ -182,7 +182,7 @@ class _Court:
     def _follows(self, check: Check, text: str, band: Band | None, blank: CheckVerdict) -> CheckVerdict:
         """Whether the source's own numbers give what it publishes."""
         try:
-            value = expressions.evaluate(text, self.constants)
+            value = expression.evaluate(text, self.constants)
         except UsageError as error:
             return replace(blank, reason=sentence(str(error)))
         if isinstance(value, tuple):
@@ -230,7 +230,7 @@ class _Court:
             return replace(known, verdict="inconclusive" if some else "not measured", reason=reason)
         interval = interval_of(text, self.constants, evidence)
         known = replace(known, measured=interval, resolution=resolution(evidence), paired=paired(evidence))
-        if evidence.by == "exact" and len(expressions.names(text)) > 1:
+        if evidence.by == "exact" and len(expression.names(text)) > 1:
             values = {**self.constants, **evidence.inputs}
             known = replace(known, calculation=(bands.calculation(text, values, interval.point, check.unit),))
         word, side, reason = _decided(check, band, interval, evidence, needed)

@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 import pandas
 
-from bench import stats
-from bench.metrics import METRICS
-from bench.plan import Case, plan, selected_by
-from bench.spec import Quantity, Suite
+from bench.plan.case import Case
+from bench.plan.planner import plan, selected_by
+from bench.records.metrics import METRICS
+from bench.statistics import intervals
+from bench.suite.schema import Quantity, Suite
 
 # What a quantity is in one run: a number, a curve over epochs, or the blocks of a clock by repeat.
 Value = float | tuple[float, ...] | dict[int, float]
@@ -184,7 +185,7 @@ def value_of(quantity: Quantity, rows: list[Row]) -> Value:
 
 def middle(value: Value) -> float | tuple[float, ...]:
     """The value with blocks replaced by their median."""
-    return stats.median(list(value.values())) if isinstance(value, dict) else value
+    return intervals.median(list(value.values())) if isinstance(value, dict) else value
 
 
 def not_finite(quantity: Quantity, rows: list[Row]) -> list[str]:

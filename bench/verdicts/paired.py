@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench import stats
-from bench.records import unpacked_bits
-from bench.stats import Interval
+from bench.records.packed import unpacked_bits
+from bench.statistics import exact_tests
+from bench.statistics.intervals import Interval
 from bench.verdicts.evidence import Evidence
 
 RESAMPLES = 10_000
@@ -45,7 +45,7 @@ def paired(evidence: Evidence) -> tuple[Paired, ...]:
 def _pair(seed: int, first: str, second: str, ours: list[bool], theirs: list[bool]) -> Paired:
     only_first = sum(a and not b for a, b in zip(ours, theirs, strict=True))
     only_second = sum(b and not a for a, b in zip(ours, theirs, strict=True))
-    p = stats.mcnemar(only_first, only_second)
+    p = exact_tests.mcnemar(only_first, only_second)
     difference = bootstrap(only_first, only_second, len(ours), seed)
     return Paired(seed, first, second, len(ours), only_first, only_second, p, difference)
 

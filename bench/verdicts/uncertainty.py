@@ -6,9 +6,10 @@ Invents no spread: where nothing is known of it, the interval has no bounds and 
 import math
 from collections.abc import Mapping
 
-from bench import expressions, stats
-from bench.spec import Check
-from bench.stats import Interval
+from bench.statistics import intervals
+from bench.statistics.intervals import Interval
+from bench.suite import expression
+from bench.suite.schema import Check
 from bench.verdicts.bands import plural
 from bench.verdicts.evidence import Evidence, is_learned
 
@@ -22,9 +23,9 @@ def interval_of(text: str, constants: Mapping[str, float], evidence: Evidence) -
     if evidence.by == "exact":
         return Interval(values[0], values[0], values[0], "exact", 1)
     if evidence.by == "repeat":
-        return stats.median_interval(values)
+        return intervals.median_interval(values)
     if len(values) > 1:
-        return stats.mean_interval(values)
+        return intervals.mean_interval(values)
     return _one_training(text, constants, evidence, values[0])
 
 
@@ -57,14 +58,14 @@ def _one_training(text: str, constants: Mapping[str, float], evidence: Evidence,
     halves = _resolutions(evidence)
     learned = {name for name, rows in evidence.rows.items() if is_learned(rows[0].metric)}
     if not learned or learned - halves.keys():
-        return stats.mean_interval([point])
+        return intervals.mean_interval([point])
     if text.strip() in learned:
-        return stats.accuracy_interval(point, _images(evidence))
+        return intervals.accuracy_interval(point, _images(evidence))
     moved = 0.0
     for name in learned:
         value = evidence.inputs[name]
         assert isinstance(value, float), name
-        result = expressions.evaluate(text, {**constants, **evidence.inputs, name: value + halves[name]})
+        result = expression.evaluate(text, {**constants, **evidence.inputs, name: value + halves[name]})
         moved += (result - point) ** 2 if isinstance(result, float) else math.inf
     half, images = math.sqrt(moved), plural(_images(evidence), "test image")
     return Interval(point - half, point + half, point, f"95 % resolution of {images}, one training", 1)
@@ -76,7 +77,7 @@ def _resolutions(evidence: Evidence) -> dict[str, float]:
     for name, rows in evidence.rows.items():
         value, images = evidence.inputs.get(name), rows[0].n_test
         if rows[0].metric in ON_TEST_IMAGES and isinstance(value, float) and images:
-            found[name] = stats.accuracy_resolution(value, int(images))
+            found[name] = intervals.accuracy_resolution(value, int(images))
     return found
 
 

@@ -7,11 +7,11 @@ import time
 
 import torch
 
-from bench.building import build, images
-from bench.environment import fix_conditions
-from bench.measures import _stopwatch
-from bench.plan import Case
-from bench.stats import median, median_interval
+from bench.execution.conditions import fix_conditions
+from bench.measures.instruments import stopwatch
+from bench.measures.instruments.model import build, images
+from bench.plan.case import Case
+from bench.statistics.intervals import median, median_interval
 
 TINY = {"patch_size": 16, "width": 8, "depth": 1, "token_mlp": 4, "channel_mlp": 8}
 PAIRS = 40
@@ -36,11 +36,11 @@ MODEL, BATCH = build(CASE).eval(), images(CASE)
 
 def test_our_loop_takes_at_most_a_tenth_longer_than_a_plain_one():
     fix_conditions("cpu", 1)
-    timed = _stopwatch.timer("cpu", time.perf_counter)
-    with _stopwatch.undisturbed():
-        call = _stopwatch.forward(CASE)
-        _stopwatch.warm_up(call, timed)
-        count = _stopwatch.calls_per_block(call, timed, 0.02)
+    timed = stopwatch.timer("cpu", time.perf_counter)
+    with stopwatch.undisturbed():
+        call = stopwatch.forward(CASE)
+        stopwatch.warm_up(call, timed)
+        count = stopwatch.calls_per_block(call, timed, 0.02)
         ratios = []
         for number in range(PAIRS):
             if number % 2:
@@ -55,8 +55,8 @@ def test_our_loop_takes_at_most_a_tenth_longer_than_a_plain_one():
 
 def test_one_tiny_forward_takes_under_5_ms(benchmark):
     fix_conditions("cpu", 1)
-    with _stopwatch.undisturbed():
-        call = _stopwatch.forward(CASE)
+    with stopwatch.undisturbed():
+        call = stopwatch.forward(CASE)
         output = benchmark.pedantic(call, rounds=200, warmup_rounds=20)
     assert output.shape == (1, 10)
     if benchmark.stats:
@@ -65,10 +65,10 @@ def test_one_tiny_forward_takes_under_5_ms(benchmark):
 
 def test_building_a_tiny_model_and_its_batch_costs_under_a_hundred_forwards(benchmark):
     fix_conditions("cpu", 1)
-    with _stopwatch.undisturbed():
-        call = _stopwatch.forward(CASE)
-        _stopwatch.warm_up(call, _stopwatch.timer("cpu", time.perf_counter))
-        forward_s = median([_stopwatch.timer("cpu", time.perf_counter)(call, 10) / 10 for _ in range(20)])
-    benchmark.pedantic(_stopwatch.forward, (CASE,), rounds=20, warmup_rounds=2)
+    with stopwatch.undisturbed():
+        call = stopwatch.forward(CASE)
+        stopwatch.warm_up(call, stopwatch.timer("cpu", time.perf_counter))
+        forward_s = median([stopwatch.timer("cpu", time.perf_counter)(call, 10) / 10 for _ in range(20)])
+    benchmark.pedantic(stopwatch.forward, (CASE,), rounds=20, warmup_rounds=2)
     if benchmark.stats:
         assert benchmark.stats.stats.median < 100 * forward_s

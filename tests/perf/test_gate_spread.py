@@ -11,11 +11,11 @@ import pytest
 
 import bench
 from bench import machine
-from bench.gate import rounds
+from bench.gate.pairs import rounds
+from bench.gate.pairs.compare import Side, compare
+from bench.gate.rule import limits
 from bench.gate.speed import subject
-from bench.gate.throughput import Side, compare
-from bench.regression import limits
-from bench.suitefile import load
+from bench.suite.read import load
 
 ROUNDS = int(os.environ.get("BENCH_PERF_ROUNDS", "3"))
 TURNS = 6
@@ -25,7 +25,7 @@ TREE = Path(bench.__file__).parent.parent
 @pytest.mark.skipif(machine.cores() < 2, reason="with one core there is nothing to choose")
 def test_a_round_on_one_core_varies_no_more_than_one_that_the_system_places(monkeypatch):
     here, guarded = Side(TREE), load(TREE / "suites" / "ci.toml")
-    ways = {"placed by the system": lambda asked, draw: [], "on one core": rounds.shared_cores}
+    ways = {"placed by the system": lambda asked, draw: [], "on one core": round.shared_cores}
     found = {name: [] for name in ways}
     for turn in range(TURNS):
         for name, cores in ways.items():

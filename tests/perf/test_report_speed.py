@@ -16,10 +16,10 @@ import pandas as pd
 import pytest
 
 from bench.ci import as_json, badge, benchmark_action, github, junit
-from bench.comparison import compare
-from bench.outcomes import Figure, Outcome
-from bench.records import as_row
+from bench.ci.outcome import Figure, Outcome
+from bench.records.measurement import as_row
 from bench.report import render_html, render_json, render_markdown
+from bench.verdicts.between_runs.compare import compare
 
 OUTCOMES = [
     Outcome(

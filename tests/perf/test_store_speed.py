@@ -14,9 +14,9 @@ from pathlib import Path
 import pyarrow
 import pytest
 
-from bench.metrics import METRICS
-from bench.plan import Case
-from bench.records import SCHEMA, Measurement, canonical_json
+from bench.plan.case import Case
+from bench.records.measurement import SCHEMA, Measurement, canonical_json
+from bench.records.metrics import METRICS
 from bench.store import Store, delta, schema_of
 
 ROOT = Path(__file__).parents[2]

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch.utils.benchmark import Timer
 
-from bench.environment import fix_conditions
-from bench.measures import _stopwatch
-from bench.plan import Case
-from bench.stats import median_interval
+from bench.execution.conditions import fix_conditions
+from bench.measures.instruments import stopwatch
+from bench.plan.case import Case
+from bench.statistics.intervals import median_interval
 
 CIFAR_MIXER = {"patch_size": 4, "width": 128, "depth": 8, "token_mlp": 64, "channel_mlp": 256}
 PAIRS, MOST_PAIRS = 40, 160
@@ -26,11 +26,11 @@ def test_seconds_per_call_agree_with_torchs_timer_within_three_percent(batch_siz
         "c", "s", "0", "quick", "timing", "mlp_mixer", "mlp_mixer",
         model_args=CIFAR_MIXER, num_classes=10, image_size=32, batch_size=batch_size,
     )  # fmt: skip
-    timed = _stopwatch.timer("cpu", time.perf_counter)
-    with _stopwatch.undisturbed():
-        call = _stopwatch.forward(case)
-        _stopwatch.warm_up(call, timed)
-        count = _stopwatch.calls_per_block(call, timed)
+    timed = stopwatch.timer("cpu", time.perf_counter)
+    with stopwatch.undisturbed():
+        call = stopwatch.forward(case)
+        stopwatch.warm_up(call, timed)
+        count = stopwatch.calls_per_block(call, timed)
         torchs = Timer("call()", globals={"call": call}, num_threads=torch.get_num_threads())
         ratios: list[float] = []
         # More pairs while the interval of their median still straddles the limit; a disturbed machine needs more.

@@ -18,14 +18,14 @@ from torch import nn
 from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.building import call_factory
-from bench.context import Context
-from bench.data import cifar10_sample
-from bench.environment import fix_conditions
-from bench.recipes import Recipe
+from bench.data.embedded import cifar10_sample
+from bench.execution.conditions import fix_conditions
+from bench.execution.context import Context
+from bench.measures.instruments.model import call_factory
+from bench.suite.recipe import Recipe
+from bench.torchvision_import import torchvision
 from bench.training import augment
 from bench.training.loop import EVALUATION_BATCH, train
-from bench.vision_import import torchvision
 
 MIXER = {
     "patch_size": 4,

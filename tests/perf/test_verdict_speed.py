@@ -5,10 +5,11 @@ import random
 import pandas
 import pytest
 
-from bench.metrics import METRICS
-from bench.plan import Case, plan
-from bench.records import Measurement, columns
-from bench.spec import Suite
+from bench.plan.case import Case
+from bench.plan.planner import plan
+from bench.records.measurement import Measurement, columns
+from bench.records.metrics import METRICS
+from bench.suite.schema import Suite
 from bench.verdicts import judge, tally
 
 MODELS = 250  # four claims on each

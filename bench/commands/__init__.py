@@ -1,0 +1,1 @@
+"""What each command does, from its wishes to its exit code: the only room where workshop and office meet."""

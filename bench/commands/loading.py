@@ -1,0 +1,41 @@
+"""Which suites a command works on.
+
+Reads suite files; measures and draws nothing.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.errors import NothingSelected
+from bench.plan.answers import unanswered
+from bench.suite.read import LoadedSuite, load_all
+
+
+def load(paths: Sequence[Path]) -> list[LoadedSuite]:
+    """The suites of these files, or every problem in them."""
+    return load_all(list(paths), unanswered)
+
+
+def known_suites() -> list[Path]:
+    """The suite files in `suites/`."""
+    found = sorted(Path("suites").glob("*.toml"))
+    if not found:
+        raise NothingSelected("no suite named, and none in the folder 'suites' here")
+    return found
+
+
+def suites_with_rows(store: str) -> list[LoadedSuite]:
+    """The suites of `suites/` that claim something and have rows in a store; all that claim something when none has."""
+    from bench.store import Store
+
+    found = claiming(load(known_suites()))
+    known = Store(store).suites()
+    return [each for each in found if each.suite.id in known] or found
+
+
+def claiming(loaded: list[LoadedSuite]) -> list[LoadedSuite]:
+    """The suites that claim something: one of guards alone has nothing to report."""
+    found = [each for each in loaded if each.suite.claims]
+    if not found:
+        raise NothingSelected("nothing to report: no suite here claims anything. Guards are for `bench check`")
+    return found

@@ -1,0 +1,66 @@
+"""What a person sees in a terminal: the plan and tables. Measures and judges nothing.
+
+Everything here goes to standard error, but for the tables somebody asked for.
+"""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bench.plan.case import Case
+from bench.plan.forecast import seconds, total, usd
+from bench.records.written import duration
+
+# rich reads NO_COLOR and FORCE_COLOR itself, and drops colours and boxes of bars when the stream is no terminal.
+say = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 10_000)
+# A pipe has no width: nothing that a program reads is cut.
+answer = Console(highlight=False, width=None if sys.stdout.isatty() else 10_000)
+
+
+def show_plan(cases: Sequence[Case], skipped: Mapping[str, str], device_name: str, cores: int) -> None:
+    """The cases by name with their expected time, those that are skipped with a word why, and the sum."""
+    table = Table(box=None, pad_edge=False, show_header=True, header_style="bold")
+    table.add_column("case")
+    table.add_column("expected", justify="right")
+    for case in cases:
+        # Text, not markup: a name from a suite may hold brackets.
+        note = skipped.get(case.id) or duration(seconds(case, cores))
+        table.add_row(Text(case.name, style="dim" if case.id in skipped else ""), Text(note))
+    say.print(table)
+    todo = [case for case in cases if case.id not in skipped]
+    length, unknown = total(todo, cores)
+    price = usd(length, device_name)
+    more = f" and {unknown} of unknown length" if unknown else ""
+    money = f", about ${price:,.2f}" if price is not None else ""
+    say.print(
+        Text(f"{len(todo)} of {len(cases)} cases to measure on {device_name}: about {duration(length)}{more}{money}")
+    )
+
+
+def table(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
+    """A list of mappings to standard output: aligned columns, or JSON for a program."""
+    if as_json:
+        print(json.dumps(list(rows), indent=2, ensure_ascii=False, default=str))
+        return
+    if not rows:
+        say.print("nothing to list")
+        return
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for key in rows[0]:
+        shown.add_column(key)
+    for row in rows:
+        shown.add_row(*(Text("" if value is None else str(value)) for value in row.values()))
+    answer.print(shown)
+
+
+def tables(several: Sequence[Sequence[Mapping[str, Any]]]) -> None:
+    """Tables one below the other, with a blank line between; one without rows is left out."""
+    for number, rows in enumerate(filter(None, several)):
+        if number:
+            answer.print()
+        table(rows, as_json=False)

@@ -1,0 +1,1 @@
+"""What a training costs elsewhere: closed forms of models, dated devices and prices, hours and money."""

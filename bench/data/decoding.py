@@ -1,0 +1,117 @@
+"""Files of encoded images: checked against their sums, read from Parquet, decoded.
+
+Every file is checked before it is believed; no subset or order of pixels is chosen here.
+"""
+
+import hashlib
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow
+import pyarrow.compute
+import pyarrow.parquet
+from PIL import Image
+
+from bench.errors import DataCorrupt
+
+# What Pillow raises for damaged images: truncated or unknown, a broken chunk of PNG, an absurd size in the header.
+UNREADABLE = (OSError, SyntaxError, Image.DecompressionBombError)
+
+Channels = tuple[float, float, float]
+Split = tuple[np.ndarray, np.ndarray]  # images uint8 (N, H, W, 3), labels int64 (N,)
+
+
+def file_hash(path: Path, algorithm: str = "sha256") -> str:
+    """Hex digest of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()
+
+
+def check_file(path: Path, expected: str, algorithm: str = "sha256") -> None:
+    """Compare a file with its published checksum.
+
+    Raises:
+        DataCorrupt: they differ; the message holds both.
+    """
+    found = file_hash(path, algorithm)
+    if found != expected:
+        raise DataCorrupt(f"{path}: expected {algorithm} {expected}, found {found} ({path.stat().st_size} bytes)")
+
+
+def published_sums(folder: Path) -> dict[Path, str]:
+    """The SHA256SUMS of a folder or of its parent, as absolute path -> hex digest; empty when neither has one."""
+    sums = {}
+    for home in (folder.absolute().parent, folder.absolute()):
+        listing = home / "SHA256SUMS"
+        for line in listing.read_text().splitlines() if listing.is_file() else ():
+            digest, _, name = line.partition(" ")
+            sums[home / name.lstrip(" *")] = digest
+    return sums
+
+
+def read_shards(files: Sequence[Path], label_column: str) -> Split:
+    """Decode all rows of some Parquet files, in the order given.
+
+    Args:
+        files: at least one; checked against a SHA256SUMS beside them or one folder up, where there is one.
+        label_column: `label`, or `fine_label` for CIFAR-100.
+
+    Raises:
+        DataCorrupt: a checksum differs, a file is no Parquet or lacks a column, or an image cannot be decoded.
+    """
+    sums = published_sums(files[0].parent)
+    splits = []
+    for path in files:
+        if path.absolute() in sums:
+            check_file(path, sums[path.absolute()])
+        table = read_table(path, ["img", label_column])
+        splits.append((decode(encoded_images(table, "img"), path), table[label_column].to_numpy().astype(np.int64)))
+    images, labels = zip(*splits, strict=True)
+    return np.concatenate(images), np.concatenate(labels)
+
+
+def read_table(path: Path, columns: list[str]) -> pyarrow.Table:
+    """Some columns of one Parquet file.
+
+    Raises:
+        DataCorrupt: the file is damaged or lacks a column.
+    """
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            if not set(columns) <= set(file.schema_arrow.names):
+                raise DataCorrupt(f"{path}: expected columns {columns}, found {file.schema_arrow.names}")
+            return file.read(columns)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DataCorrupt(f"{path}: expected a whole Parquet file, found sha256 {file_hash(path)}: {error}") from error
+
+
+def encoded_images(table: pyarrow.Table, column: str) -> list[bytes]:
+    """The encoded images of a column that holds either bytes or structs with a field `bytes`."""
+    cells = table[column]
+    if pyarrow.types.is_struct(cells.type):
+        cells = pyarrow.compute.struct_field(cells, "bytes")
+    return cells.to_pylist()
+
+
+def decode(encoded: Sequence[bytes], source: Path) -> np.ndarray:
+    """Encoded images, all of one size, as uint8 (N, H, W, 3).
+
+    One thread: an image of 32 x 32 takes 0.1 ms, and handing it to another thread costs more than it saves.
+
+    Raises:
+        DataCorrupt: a row is no image, or has another size than the first; names the file and the row.
+    """
+    images = np.empty((0, 0, 0, 3), np.uint8)
+    for row, data in enumerate(encoded):
+        try:
+            pixels = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+        except UNREADABLE as error:
+            raise DataCorrupt(f"{source}: expected an image in row {row}, found none: {error}") from error
+        if row == 0:
+            images = np.empty((len(encoded), *pixels.shape), np.uint8)
+        if pixels.shape != images.shape[1:]:
+            raise DataCorrupt(f"{source}: expected {images.shape[1:]} pixels in row {row}, found {pixels.shape}")
+        images[row] = pixels
+    return images

@@ -1,0 +1,71 @@
+"""Images in one folder per class, as ImageNet is laid out.
+
+Decodes nothing itself: `image_files` does, when a batch asks.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.data.dataset import Dataset, finish, home_of
+from bench.data.image_files import INTERPOLATIONS, SUFFIXES, ImageFiles
+from bench.errors import DataAbsent, UsageError, near
+from bench.registry import datasets
+
+# torchvision.transforms' constants for models trained on ImageNet.
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+_LAYOUT = "lay the images out as {0}/train/<class>/*.JPEG and {0}/val/<class>/*.JPEG, then: bench run SUITE --data DIR"
+
+
+@datasets.register("image_folder")
+def image_folder(
+    data_dir: Path | None = None,
+    *,
+    folder: str = ".",
+    n_classes: int | None = None,
+    image_size: int = 224,
+    crop_share: float = 7 / 8,
+    interpolation: str = "bilinear",
+    **choice: Any,
+) -> Dataset:
+    """Images in `train/<class>/` and `val/<class>/` (or `test/<class>/`), decoded lazily, with ImageNet's statistics.
+
+    Args:
+        folder: where in `data_dir` (or BENCH_DATA) those folders are.
+        n_classes: take the first ones in alphabetical order; all when left out.
+        crop_share, interpolation: how a centre square is taken, see `ImageFiles`; training images may also be cut at
+            random, which is the recipe's business.
+
+    Raises:
+        DataAbsent: fewer classes than asked for, or one without images; the message ends in the layout and the command.
+        UsageError: a share or an interpolation that there is none.
+    """
+    if not 0 < crop_share <= 1:
+        raise UsageError(f"image_folder: crop_share = {crop_share} is not above 0 and at most 1")
+    if interpolation not in INTERPOLATIONS:
+        raise UsageError(f"image_folder: no interpolation '{interpolation}'.{near(interpolation, [*INTERPOLATIONS])}")
+    home = (home_of(data_dir) or Path()) / folder
+    remedy = _LAYOUT.format(Path("DIR") / folder)
+    tests = home / "val" if (home / "val").is_dir() else home / "test"
+    found = sorted(path.name for path in (home / "train").glob("*/"))
+    if not found or len(found) < (n_classes or 0):
+        raise DataAbsent(f"{len(found)} classes in {home / 'train'}, {n_classes or 'some'} needed; {remedy}")
+    classes = tuple(found[:n_classes])
+    splits = {}
+    for split, place in (("train", home / "train"), ("test", tests)):
+        paths, labels = _labelled(place, classes, remedy)
+        splits[split] = ImageFiles(paths, image_size, crop_share, interpolation), labels
+    return finish("image_folder", classes, IMAGENET, splits, choice)
+
+
+def _labelled(folder: Path, classes: tuple[str, ...], remedy: str) -> tuple[tuple[Path, ...], np.ndarray]:
+    paths: list[Path] = []
+    labels: list[int] = []
+    for label, name in enumerate(classes):
+        found = sorted(path for path in (folder / name).rglob("*") if path.suffix.lower() in SUFFIXES)
+        if not found:
+            raise DataAbsent(f"no images in {folder / name}; {remedy}")
+        paths += found
+        labels += [label] * len(found)
+    return tuple(paths), np.array(labels, np.int64)

@@ -1,0 +1,57 @@
+"""A process that may die: its deadline, its exit code in words, and the error that says at which stage it was lost.
+
+Starts nothing itself.
+"""
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from bench.errors import MeasurementError
+
+TOLD_LINES = 3  # of a dead worker's standard error
+GRACE_S = 1.0  # for a worker that hung up, until its exit code is there
+
+
+class WorkerFailed(MeasurementError):
+    """A worker gave no answer. `stage` says what it was doing: start, plug-ins, lookup, build or forward."""
+
+    def __init__(self, side: str, stage: str, reason: str):
+        super().__init__(f"{side}: {reason}")
+        self.side, self.stage, self.reason = side, stage, reason
+
+
+@contextmanager
+def deadline(limit_s: float, kill: Callable[[], object]) -> Iterator[threading.Event]:
+    """Call `kill` after that many seconds, from another thread; the event says whether it came to that."""
+    late = threading.Event()
+
+    def expire() -> None:
+        late.set()
+        kill()
+
+    timer = threading.Timer(limit_s, expire)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield late
+    finally:
+        timer.cancel()
+        timer.join()  # from here on, nothing is killed that another process id may name
+
+
+def death(code: int | None) -> str:
+    """An exit code in words."""
+    if code is None:
+        return "the process is gone"
+    if code >= 0:
+        return f"the process ended with code {code} in the middle of its work"
+    hint = ", as the system does when memory runs out" if code == -9 else ""
+    return f"the process was killed by signal {-code}{hint}"
+
+
+def as_line(message: Mapping[str, Any]) -> bytes:
+    """A message as it goes through a pipe."""
+    return json.dumps(message).encode() + b"\n"

@@ -1,0 +1,1 @@
+"""The processes that are timed: one for each side of a round, in pairs, taking turns."""

@@ -1,0 +1,158 @@
+"""What git knows of a folder: its root, its commits, what is not committed, which code runs.
+
+Only looks: nothing here changes a file, a branch or the list of worktrees.
+"""
+
+import hashlib
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.errors import MeasurementError
+
+
+def head(folder: Path) -> str:
+    """The full name of the commit that is checked out.
+
+    Raises:
+        NoGit, NotARepository
+        CommitMissing: the repository has no commit yet.
+    """
+    try:
+        return full_name(folder, "HEAD")
+    except CommitMissing as error:
+        raise CommitMissing(f"the repository {top_level(folder)} has no commit yet: make one first") from error
+
+
+def uncommitted(folder: Path, apart_from: Path | None = None) -> list[str]:
+    """Paths with changes that no commit holds, relative to the root; a new file counts unless git ignores it.
+
+    Raises:
+        NoGit, NotARepository, GitFailed
+    """
+    root = top_level(folder)
+    listed = git(root, "status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames")
+    if listed.returncode:
+        raise GitFailed(f"git cannot say what is uncommitted in {root}: {listed.stderr.strip()}")
+    paths = [entry[3:] for entry in listed.stdout.split("\0") if entry]
+    spared = apart_from.resolve() if apart_from else None
+    return [path for path in paths if (root / path).resolve() != spared]
+
+
+def relative_to_root(folder: Path, path: Path) -> str:
+    """A path as both trees know it; as it is where it lies outside the repository, which holds no other state of it."""
+    absolute = (folder / path).resolve()
+    root = top_level(folder).resolve()
+    return str(absolute.relative_to(root)) if absolute.is_relative_to(root) else str(absolute)
+
+
+# Inside a git hook, these speak of the commit that is being made, not of the folder that git is asked about.
+_ABOUT_ANOTHER = (
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_DIR", "GIT_GRAFT_FILE", "GIT_IMPLICIT_WORK_TREE",
+    "GIT_INDEX_FILE", "GIT_NAMESPACE", "GIT_NO_REPLACE_OBJECTS", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX",
+    "GIT_REPLACE_REF_BASE", "GIT_SHALLOW_FILE", "GIT_WORK_TREE",
+)  # fmt: skip
+
+
+class NoGit(MeasurementError):
+    """There is no program `git`."""
+
+
+class NotARepository(MeasurementError):
+    """The folder does not lie in a git working tree: a source archive, or an installed package."""
+
+
+class CommitMissing(MeasurementError):
+    """The repository has no such commit."""
+
+
+class ShallowClone(CommitMissing):
+    """The commit may exist, but this clone was made without its history."""
+
+
+class GitFailed(MeasurementError):
+    """Git refused, for a reason that its own words give."""
+
+
+def top_level(folder: Path) -> Path:
+    """The root of the working tree that a folder lies in.
+
+    Raises:
+        NoGit, NotARepository
+    """
+    done = git(folder, "rev-parse", "--show-toplevel")
+    if done.returncode or not done.stdout.strip():
+        said = done.stderr.strip() or "it has no working tree"
+        raise NotARepository(f"{folder} is not in a git repository, so there is no baseline code to run: {said}")
+    return Path(done.stdout.removesuffix("\n"))
+
+
+def full_name(repository: Path, commit: str) -> str:
+    """The 40 digits of a commit that may be named in any way git knows.
+
+    Raises:
+        NoGit, NotARepository
+        ShallowClone: it is not here, and this clone has only a part of the history.
+        CommitMissing: it is not here.
+    """
+    root = top_level(repository)
+    if commit and not commit.startswith("-"):  # which git would take for an option
+        done = git(root, "rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}")
+        if done.returncode == 0:
+            return done.stdout.strip()
+    if git(root, "rev-parse", "--is-shallow-repository").stdout.strip() == "true":
+        raise ShallowClone(
+            f"commit {commit} is not in this shallow clone of {root.name}: fetch with full history "
+            "(git fetch --unshallow; in a GitHub workflow, actions/checkout with fetch-depth: 0)"
+        )
+    raise CommitMissing(f"no commit '{commit}' in {root}: fetch it, or accept a new baseline")
+
+
+def git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Git in a folder, its words in English, undisturbed by a git around it. Raises NoGit where there is none."""
+    variables = {name: value for name, value in os.environ.items() if name not in _ABOUT_ANOTHER}
+    try:
+        return subprocess.run(
+            ["git", "-C", str(folder), *arguments],
+            capture_output=True, check=False, env=variables | {"LC_ALL": "C"}, encoding="utf-8",
+            errors="surrogateescape", stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    except FileNotFoundError as error:
+        raise NoGit("no program 'git' on this machine, so the baseline's code cannot be had: install git") from error
+
+
+@dataclass(frozen=True)
+class CodeState:
+    """Which code runs. All None when it does not come from a git tree."""
+
+    commit: str | None = None
+    dirty: bool | None = None
+    diff_sha256: str | None = None  # of what differs from the commit, new files included; None when nothing does
+
+
+def code_state(package: Path) -> CodeState:
+    """The git state of a package's folder and the `runner.py` beside it.
+
+    An installed copy that merely lies below some git tree is not that tree's code.
+    """
+    home, code = package.parent, (package.name, "runner.py")
+    commit = _said(home, "rev-parse", "HEAD")
+    if commit is None or _said(home, "ls-files", "--error-unmatch", f"{package.name}/__init__.py") is None:
+        return CodeState()
+    changed = _said(home, "diff", "HEAD", "--binary", "--", *code) or b""
+    new = (_said(home, "ls-files", "-z", "--others", "--exclude-standard", "--", *code) or b"").decode()
+    digest, names = hashlib.sha256(changed), list(filter(None, new.split("\0")))
+    for name in names:
+        digest.update(name.encode() + (home / name).read_bytes())
+    dirty = bool(changed or names)
+    return CodeState(commit.decode().strip(), dirty, digest.hexdigest() if dirty else None)
+
+
+def _said(folder: Path, *arguments: str) -> bytes | None:
+    """What git prints; None when there is no git, no repository, or git objects."""
+    try:
+        done = git(folder, *arguments)
+    except NoGit:
+        return None
+    return done.stdout.encode(errors="surrogateescape") if done.returncode == 0 else None

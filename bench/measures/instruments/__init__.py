@@ -1,0 +1,1 @@
+"""What several measures share: the model of a case, counters, stopwatch, live bytes, weights."""

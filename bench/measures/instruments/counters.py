@@ -1,0 +1,248 @@
+"""Multiply-accumulates of one forward pass, operator by operator, by two counters: torch's formulas and fvcore.
+
+Takes no operator for nothing: what a counter has no formula for, and what is not known to be free of products, is
+listed by name. Only convolutions and matrix products count; norms and pooling, which fvcore adds, are left out.
+
+torch's counter sees the operators that reach the device; fvcore sees the graph of a trace. Their names differ, their
+formulas too, and so an operator that one of them misses or counts wrongly shows up as a difference.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from math import isqrt, prod
+from typing import Any
+
+import torch
+from fvcore.nn import FlopCountAnalysis
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry, sdpa_flop_count
+
+from bench.measures.instruments.meta_device import QuickShapes, TraceableConvolutions
+
+Shape = Sequence[int]
+aten = torch.ops.aten
+
+
+@dataclass
+class Tally:
+    """What one counter saw in one forward pass. Operators are named as `aten::addmm`.
+
+    `unknown` are calls of operators without a formula that may hold products; `calls` is the number of all calls, and
+    stays 0 where a counter does not tell.
+    """
+
+    macs: Counter[str] = field(default_factory=Counter)
+    unknown: Counter[str] = field(default_factory=Counter)
+    calls: int = 0
+
+    @property
+    def total(self) -> int:
+        """Multiply-accumulates of all operators."""
+        return sum(self.macs.values())
+
+
+# Taught to both counters: every output element is a sum of this many products, given the shape of one input. fvcore's
+# own `matmul` forgets the batch of the second factor and fails on vectors.
+TERMS: dict[str, tuple[int, Callable[[Shape], int]]] = {
+    "aten::matmul": (0, lambda a: a[-1]),
+    "aten::mv": (0, lambda a: a[-1]),
+    "aten::dot": (0, lambda a: a[-1]),
+    "aten::vdot": (0, lambda a: a[-1]),
+    "aten::addmv": (1, lambda a: a[-1]),
+    "aten::baddbmm": (1, lambda a: a[-1]),
+    "aten::addbmm": (1, lambda a: a[0] * a[-1]),
+    "aten::_convolution_mode": (1, lambda weight: prod(weight[1:])),  # padding="same"
+}
+
+# Neither pointwise, nor a reduction, nor a view by torch's own tags, and yet without a product of matrices.
+FREE_OF_PRODUCTS = """
+_fused_rms_norm _native_batch_norm_legit _native_batch_norm_legit_no_training batch_norm group_norm instance_norm
+layer_norm native_batch_norm native_group_norm native_layer_norm rms_norm
+_log_softmax _safe_softmax _softmax cumsum log_softmax softmax sort topk
+_adaptive_avg_pool2d _adaptive_avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d
+adaptive_max_pool2d avg_pool1d avg_pool2d avg_pool3d max_pool1d max_pool2d max_pool2d_with_indices max_pool3d
+_upsample_bicubic2d_aa _upsample_bilinear2d_aa grid_sampler upsample_bicubic2d upsample_bilinear2d upsample_linear1d
+upsample_nearest1d upsample_nearest2d
+dropout feature_dropout glu hardswish native_dropout prelu
+_local_scalar_dense _reshape_copy _to_copy _unsafe_index _unsafe_view as_strided_ cat channel_shuffle col2im
+constant_pad_nd copy_ embedding flip gather im2col index index_add index_copy index_put index_select item
+masked_scatter meshgrid numel one_hot pad pixel_shuffle pixel_unshuffle reflection_pad2d repeat repeat_interleave
+replication_pad2d roll scatter scatter_add stack tril triu unsafe_chunk unsafe_split unsafe_split_with_sizes
+arange bernoulli_ empty empty_like empty_strided eye fill full full_like linspace new_empty new_empty_strided
+new_full new_ones new_zeros ones ones_like rand rand_like randn scalar_tensor zero_ zeros zeros_like
+"""
+_FREE = frozenset(FREE_OF_PRODUCTS.split())
+
+
+def is_free_of_products(name: str) -> bool:
+    """Whether an operator such as `aten::gelu` can hold no convolution and no matrix product, as far as is known."""
+    namespace, _, base = name.partition("::")
+    if namespace != "aten":
+        return False
+    if base in _FREE or base.removesuffix("_") in _FREE:
+        return True
+    packet = getattr(aten, base, None)
+    overloads = [getattr(packet, overload) for overload in packet.overloads()] if packet else []
+    return any(one.is_view or {torch.Tag.pointwise, torch.Tag.reduction} & set(one.tags) for one in overloads)
+
+
+def count_torch(model: nn.Module, images: Tensor) -> Tally:
+    """Count with the formulas of `torch.utils.flop_counter`, which are in FLOPs: two for each multiply-accumulate.
+
+    Raises:
+        RuntimeError: the model cannot run on the device it is on.
+    """
+    with torch.no_grad(), attention_in_parts(), QuickShapes(), Recorder() as recorder:
+        model(images)
+    return recorder.tally
+
+
+@contextmanager
+def attention_in_parts() -> Iterator[None]:
+    """Keep `nn.MultiheadAttention` from running as one fused operator, as it may in inference on real devices."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
+
+class Recorder(TorchDispatchMode):
+    """Passes every operator on and counts it.
+
+    Stands in for `FlopCounterMode`, which counts the same but neither names what it does not know nor starts without
+    importing torch's compiler.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tally = Tally()
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # skipping would import the compiler
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        formula = TORCH_FORMULAS.get(func.overloadpacket)
+        if formula is None:
+            # An operator made of others is counted by its parts.
+            with self:
+                out = func.decompose(*args, **kwargs)
+            if out is not NotImplemented:
+                return out
+        out = func(*args, **kwargs)
+        name = str(func.overloadpacket).replace(".", "::", 1)
+        self.tally.calls += 1
+        if formula is not None:
+            self.tally.macs[name] += formula(*args, **kwargs, out_val=out) // 2
+        elif not is_free_of_products(name):
+            self.tally.unknown[name] += 1
+        return out
+
+
+def _flops_by_terms(index: int, terms: Callable[[Shape], int]) -> Callable[..., int]:
+    def formula(*args: Any, out_val: Tensor, **kwargs: Any) -> int:
+        return 2 * out_val.numel() * terms(args[index].shape)
+
+    return formula
+
+
+def _attention_flops(query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any) -> int:
+    return sdpa_flop_count(query.shape, key.shape, value.shape)
+
+
+TORCH_FORMULAS: dict[Any, Callable[..., int]] = {
+    **{getattr(aten, name.removeprefix("aten::")): _flops_by_terms(*rule) for name, rule in TERMS.items()},
+    aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
+    **flop_registry,
+}
+
+
+def count_fvcore(model: nn.Module, images: Tensor) -> Tally:
+    """Count with fvcore, which calls a multiply-accumulate a flop, after teaching it what it does not know.
+
+    Raises:
+        RuntimeError: the model cannot be traced, or holds an einsum of more than two factors.
+    """
+    analysis = FlopCountAnalysis(model, images).set_op_handle(**FVCORE_HANDLES)
+    analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
+    with torch.no_grad(), QuickShapes(), TraceableConvolutions():
+        counted = analysis.by_operator()
+    unknown = {name: calls for name, calls in analysis.unsupported_ops().items() if not is_free_of_products(name)}
+    macs = {f"aten::{name}": int(macs) for name, macs in counted.items() if not is_free_of_products(f"aten::{name}")}
+    return Tally(Counter(macs), Counter(unknown))
+
+
+def _sizes(value: Any) -> list[int]:
+    return value.type().sizes()
+
+
+def _macs_by_terms(index: int, terms: Callable[[Shape], int]) -> Callable[..., int]:
+    return lambda inputs, outputs: prod(_sizes(outputs[0])) * terms(_sizes(inputs[index]))
+
+
+def _attention_macs(inputs: list[Any], outputs: list[Any]) -> int:
+    """Q K^T, then its product with V: (..., L, E), (..., S, E), (..., S, Ev)."""
+    query, value = _sizes(inputs[0]), _sizes(inputs[2])
+    return prod(query) * value[-2] + prod(query[:-1]) * value[-2] * value[-1]
+
+
+def _tensordot_macs(inputs: list[Any], outputs: list[Any]) -> int:
+    """m x k times k x n: the geometric mean of all pairs of sizes, sqrt(mk * kn * mn) = mkn."""
+    return isqrt(prod(prod(_sizes(value)) for value in (inputs[0], inputs[1], outputs[0])))
+
+
+def _einsum_macs(inputs: list[Any], outputs: list[Any]) -> int:
+    """Output elements times the sizes of the letters that both factors share and the output lacks."""
+    equation = inputs[0].toIValue().replace(" ", "")
+    factors, _, result = equation.partition("->")
+    terms = factors.split(",")
+    if len(terms) == 1:
+        return 0
+    if len(terms) > 2:
+        raise RuntimeError(f"einsum '{equation}': the order of its products is not in the equation")
+    if "->" not in equation:
+        result = "".join(letter for letter in factors if factors.count(letter) == 1)
+    size: dict[str, int] = {}
+    for term, value in zip(terms, inputs[1].node().inputs(), strict=True):
+        head, _, tail = term.partition("...")
+        pairs = [*zip(head, _sizes(value), strict=False), *zip(tail[::-1], _sizes(value)[::-1], strict=False)]
+        size |= {letter: max(length, size.get(letter, 1)) for letter, length in pairs}
+    shared = (set(terms[0]) & set(terms[1])) - set(result) - {"."}
+    return prod(_sizes(outputs[0])) * prod(size[letter] for letter in shared)
+
+
+FVCORE_HANDLES: dict[str, Callable[..., int]] = {
+    **{name: _macs_by_terms(*rule) for name, rule in TERMS.items()},
+    "aten::einsum": _einsum_macs,
+    "aten::tensordot": _tensordot_macs,
+    "aten::scaled_dot_product_attention": _attention_macs,
+}
+
+
+def explain_difference(torch_tally: Tally, fvcore_tally: Tally) -> str:
+    """Which operators make the two totals differ: those fvcore does not know, else the kinds that do not match."""
+    if fvcore_tally.unknown:
+        return f"fvcore does not know {listed(fvcore_tally.unknown)}"
+    sides = []
+    for kind, holds in (("convolutions", is_convolution), ("matrix products", lambda name: not is_convolution(name))):
+        seen = [{name: n for name, n in tally.macs.items() if holds(name)} for tally in (torch_tally, fvcore_tally)]
+        if sum(seen[0].values()) != sum(seen[1].values()):
+            names = [", ".join(f"{name} {macs:,}" for name, macs in one.items()) or "none" for one in seen]
+            sides.append(f"{kind}: torch {names[0]}; fvcore {names[1]}")
+    return "; ".join(sides)
+
+
+def is_convolution(name: str) -> bool:
+    """Whether an operator's name, in either counter, is a convolution's."""
+    return "conv" in name
+
+
+def listed(calls: Counter[str]) -> str:
+    """`aten::lstm (2 calls), aten::_trilinear (1 call)`."""
+    return ", ".join(f"{name} ({n} call{'s' * (n > 1)})" for name, n in sorted(calls.items()))

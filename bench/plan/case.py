@@ -1,0 +1,79 @@
+"""One thing to measure: the question, its id, and the names that a suite gives to it.
+
+Plans nothing and reads no file; the same question gets the same id on every machine.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.records.measurement import canonical_json
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing to measure. `question` is everything that can change the answer; its hash is the id.
+
+    Fields a measure reads: `factory`, `model_args`, `num_classes`, `image_size` build the model; `dataset`, `recipe`,
+    `seed` say what to train it on and how; `batch_size`, `precision`, `layout`, `compiled` say how to run it;
+    `options` are the measure's own keyword arguments.
+    """
+
+    name: str  # "accuracy/mlp_mixer/cifar10/as_run/seed0": what --only matches
+    suite: str
+    suite_sha256: str
+    profile: str
+    measure: str  # the registered name
+    model: str  # the suite's key
+    factory: str  # the registered name
+    device: str = "cpu"
+    model_args: Mapping[str, Any] = field(default_factory=dict)
+    num_classes: int = 1000
+    image_size: int = 224
+    dataset: str | None = None  # the registered name
+    dataset_args: Mapping[str, Any] = field(default_factory=dict)
+    recipe: Mapping[str, Any] | None = None
+    seed: int | None = None
+    batch_size: int | None = None
+    precision: str = "float32"  # float32 | bfloat16 | float16
+    layout: str = "contiguous"  # contiguous | channels_last
+    compiled: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+    deviations: str | None = None
+    # The suite's own names for what was asked, before a profile put something smaller in its place.
+    measure_key: str = ""
+    dataset_key: str | None = None
+    recipe_key: str | None = None
+
+    @property
+    def question(self) -> dict[str, Any]:
+        """Everything that can change the answer: no suite name, no profile, no labels."""
+        return {key: plain(value) for key, value in vars(self).items() if key not in _LABELS}
+
+    @property
+    def id(self) -> str:
+        """16 hex digits of the question's hash: the same question has the same id everywhere."""
+        return hashlib.sha256(canonical_json(self.question).encode()).hexdigest()[:16]
+
+
+_LABELS = {
+    "name",
+    "suite",
+    "suite_sha256",
+    "profile",
+    "model",
+    "deviations",
+    "measure_key",
+    "dataset_key",
+    "recipe_key",
+}
+
+
+def plain(value: Any) -> Any:
+    """Mappings and sequences as JSON has them."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(inner) for inner in value]
+    return value

@@ -1,0 +1,206 @@
+"""A suite and a profile make an ordered list of cases, each once, each with a stable id.
+
+Reads no clock and no file; the same question gets the same id on every machine.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from itertools import product
+from typing import Any, TypeVar
+
+from bench.errors import NothingSelected, UsageError, near
+from bench.plan.case import Case
+from bench.records.metrics import METRICS
+from bench.suite.schema import Measure, Profile, Quantity, Recipe, Suite
+
+Value = TypeVar("Value")
+
+
+def plan(
+    suite: Suite,
+    suite_sha256: str,
+    profile: str | None = None,
+    device: str = "cpu",
+    seeds: int | None = None,
+) -> list[Case]:
+    """The cases of a suite under a profile, in the suite's order, each question once; none where it measures nothing.
+
+    Args:
+        profile: a key of the suite's profiles; its default one when not given.
+        seeds: replaces the number of seeds of suite and profile.
+
+    Raises:
+        UsageError: no such profile.
+    """
+    if not suite.measures:
+        return []
+    key = profile or suite.default_profile
+    if key not in suite.profiles:
+        raise UsageError(f"suite '{suite.id}' has no profile '{key}'.{near(key, list(suite.profiles))}")
+    chosen = suite.profiles[key]
+    start = Case("", suite.id, suite_sha256, key, measure="", model="", factory="", device=device)
+    found: dict[str, Case] = {}
+    for measure_key, measure in suite.measures.items():
+        if measure_key not in chosen.skip:
+            for case in _expand(suite, chosen, measure_key, measure, start, seeds):
+                found.setdefault(case.id, case)
+    return list(found.values())
+
+
+def select(cases: list[Case], patterns: Iterable[str]) -> list[Case]:
+    """The cases whose name matches one of the patterns (`static*`, `accuracy/hybrid_*`), all when there is none.
+
+    Raises:
+        NothingSelected: no name matches; the message shows some.
+    """
+    wanted = list(patterns)
+    kept = [case for case in cases if not wanted or any(fnmatchcase(case.name, pattern) for pattern in wanted)]
+    if not kept:
+        shown = ", ".join(case.name for case in cases[:8]) + (", …" if len(cases) > 8 else "")
+        raise NothingSelected(f"no case matches {' '.join(wanted) or 'the selection'}. There are: {shown or 'none'}")
+    return kept
+
+
+def selected_by(quantity: Quantity, cases: Iterable[Case]) -> list[Case]:
+    """The cases that a quantity's keys select. A key that the quantity leaves out matches anything."""
+    wanted = {
+        "measure_key": quantity.measure,
+        "model": quantity.model,
+        "dataset_key": quantity.dataset,
+        "recipe_key": quantity.recipe,
+        "batch_size": quantity.batch_size,
+        "image_size": quantity.image_size,
+    }
+    return [
+        case
+        for case in cases
+        if all(value is None or getattr(case, key) == value for key, value in wanted.items())
+        and (quantity.metric is None or yields(case.measure, quantity.metric))
+    ]
+
+
+def yields(measure: str, metric: str) -> bool:
+    """Whether a measure yields a metric. A plug-in's measure may yield any."""
+    built_in = {each.measure for each in METRICS.values()}
+    return METRICS[metric].measure == measure or measure not in built_in
+
+
+def _expand(
+    suite: Suite, profile: Profile, key: str, measure: Measure, start: Case, seeds: int | None
+) -> Iterator[Case]:
+    """Every combination of the measure's models, data sets, recipes, image sizes, batch sizes and seeds."""
+    begun = replace(
+        start,
+        measure=measure.measure or key,
+        measure_key=key,
+        precision=measure.precision,
+        layout=measure.layout,
+        compiled=measure.compiled,
+    )
+    axes = product(
+        models_of(suite, measure),
+        _or_none(measure.datasets),
+        _or_none(measure.recipes),
+        _or_none(measure.image_sizes),
+        _or_none(measure.batch_sizes),
+        _seeds(measure, profile, seeds),
+    )
+    for model, dataset, recipe, image_size, batch_size, seed in axes:
+        case = _with_model(begun, suite, model, image_size, batch_size)
+        case = _with_data(case, suite, profile, dataset)
+        case = _with_recipe(case, suite, profile, recipe, seed)
+        yield replace(case, name=_name(case, image_size), options=_options(suite, measure, image_size))
+
+
+def _or_none(values: Sequence[Value]) -> Sequence[Value | None]:
+    """An axis that the suite leaves out has one point."""
+    return values or [None]
+
+
+def models_of(suite: Suite, measure: Measure) -> list[str]:
+    """The model keys that a measure's patterns select, in the suite's order."""
+    return [key for key in suite.models if any(fnmatchcase(key, pattern) for pattern in measure.models)]
+
+
+def _options(suite: Suite, measure: Measure, image_size: int | None) -> dict[str, Any]:
+    if measure.versus is None:
+        return dict(measure.options)
+    other = suite.models[measure.versus]
+    versus = {
+        "factory": other.factory,
+        "args": other.args,
+        "num_classes": other.num_classes,
+        "image_size": image_size or other.image_size,
+    }
+    return {**measure.options, "versus": versus}
+
+
+def _seeds(measure: Measure, profile: Profile, override: int | None) -> list[int | None]:
+    if not measure.recipes:
+        return [None]
+    wanted = override or profile.seeds or measure.seeds
+    return list(range(wanted)) if isinstance(wanted, int) else list(wanted)
+
+
+def _with_model(case: Case, suite: Suite, key: str, image_size: int | None, batch_size: int | None) -> Case:
+    model = suite.models[key]
+    return replace(
+        case,
+        model=key,
+        factory=model.factory,
+        model_args=model.args,
+        num_classes=model.num_classes,
+        image_size=image_size or model.image_size,
+        batch_size=batch_size,
+        deviations=model.deviations,
+    )
+
+
+def _with_data(case: Case, suite: Suite, profile: Profile, key: str | None) -> Case:
+    if key is None:
+        return case
+    used = profile.datasets.get(key, key)
+    dataset = suite.datasets[used]
+    swapped = f"{dataset.label} in place of {suite.datasets[key].label}" if used != key else None
+    return replace(
+        case,
+        dataset=dataset.name,
+        dataset_args=dataset.args,
+        dataset_key=key,
+        num_classes=dataset.classes,
+        deviations=_joined(case.deviations, swapped),
+    )
+
+
+def _with_recipe(case: Case, suite: Suite, profile: Profile, key: str | None, seed: int | None) -> Case:
+    if key is None:
+        return case
+    recipe: Recipe = suite.recipes[key]
+    settings = {**recipe.settings, **profile.recipe}
+    changed = [
+        f"{name} {profile.recipe[name]} in place of {recipe.settings.get(name, 'the default')}"
+        for name in profile.recipe
+        if profile.recipe[name] != recipe.settings.get(name)
+    ]
+    return replace(
+        case,
+        recipe=settings,
+        recipe_key=key,
+        seed=seed,
+        batch_size=settings.get("batch_size"),
+        precision=settings.get("precision", case.precision),
+        deviations=_joined(case.deviations, recipe.deviations, *changed),
+    )
+
+
+def _joined(*parts: str | None) -> str | None:
+    return "; ".join(part for part in parts if part) or None
+
+
+def _name(case: Case, image_size: int | None) -> str:
+    batch = f"batch{case.batch_size}" if case.batch_size and case.recipe is None else None
+    size = f"{image_size}px" if image_size else None
+    seed = None if case.seed is None else f"seed{case.seed}"
+    parts = [case.measure_key, case.model, case.dataset_key, case.recipe_key, size, batch, seed]
+    return "/".join(part for part in parts if part)

@@ -1,0 +1,140 @@
+"""The rows: one `Measurement` per number, one `Environment` per run. Imports neither torch nor pandas.
+
+Column names, types and their order are fixed here and nowhere else; so is which conditions must match before two rows
+may be compared.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+# 2 added `detail`; a row of schema 1 has none.
+SCHEMA = 2
+
+Status = Literal["ok", "failed", "skipped", "timeout"]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a measure yields: one value of one metric, or the reason there is none.
+
+    `part` says which part of the case the value is about (a module path, an operator); `None` is the whole. `detail` is
+    compact text that belongs to the value: a filter's numbers, which test images were right.
+    """
+
+    metric: str
+    value: float | None = None
+    part: str | None = None
+    epoch: int | None = None
+    repeat: int | None = None
+    status: Status = "ok"
+    reason: str | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What a measure says once, before its readings, of the data it used: it goes on every row of the case."""
+
+    dataset_sha256: str
+    n_train: int
+    n_test: int
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One row: a reading with everything it depended on. Values are raw, in base units."""
+
+    schema: int
+    run_id: str
+    case_id: str
+    suite: str
+    suite_sha256: str
+    profile: str
+    started_at: str  # ISO 8601, UTC
+    duration_s: float
+    model: str
+    params_json: str  # the case's whole question as canonical JSON: measure, model arguments, recipe, options
+    dataset: str | None
+    dataset_sha256: str | None
+    n_train: int | None
+    n_test: int | None
+    seed: int | None
+    epoch: int | None
+    batch_size: int | None
+    image_size: int | None
+    device: str  # cpu | cuda
+    device_name: str
+    precision: str
+    layout: str
+    compiled: bool
+    threads: int
+    metric: str
+    part: str | None
+    protocol: int
+    repeat: int | None
+    value: float | None
+    unit: str
+    status: Status
+    reason: str | None
+    deviations: str | None  # how the case departs from the published recipe, in words
+    detail: str | None = None  # compact text that belongs to the value, as in `Reading`
+
+
+@dataclass(frozen=True)
+class Environment:
+    """The conditions of one run, joined to its rows by `run_id`. No host name, no user name, no path."""
+
+    run_id: str
+    started_at: str
+    command: str
+    bench: str
+    commit: str | None
+    dirty: bool | None
+    diff_sha256: str | None
+    lock_sha256: str | None
+    python: str
+    torch: str
+    torchvision: str | None
+    cuda: str | None
+    cudnn: str | None
+    driver: str | None
+    os: str
+    cpu: str
+    cores: int
+    ram_bytes: int
+    device: str
+    device_name: str
+    threads: int
+    interop_threads: int
+    allocator: str
+    wait_policy: str | None  # OMP_WAIT_POLICY: whether a waiting thread sleeps or spins
+    deterministic: bool
+    packages_json: str
+
+
+# column -> pandas/Arrow type name; the store builds its schema from these two and no other list.
+_TYPES = {"int": "int64", "float": "float64", "str": "string", "bool": "bool", "Status": "string"}
+
+
+def columns(record: type) -> dict[str, tuple[str, bool]]:
+    """Column name -> (type name, may be null), in order, for `Measurement` or `Environment`."""
+    found = {}
+    for field in fields(record):
+        text = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", str(field.type))
+        text = str(field.type) if "|" in str(field.type) else text
+        nullable = "None" in text
+        base = text.replace("| None", "").strip()
+        found[field.name] = (_TYPES.get(base, "string"), nullable)
+    return found
+
+
+def canonical_json(value: Mapping[str, Any]) -> str:
+    """The one spelling of a mapping: sorted keys, no spaces. What is hashed and what is stored."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def as_row(record: Measurement | Environment) -> dict[str, Any]:
+    """The record as a plain mapping, columns in order."""
+    return asdict(record)

@@ -1,0 +1,292 @@
+"""The forest plot: every check of every claim against its band, one reading for numbers and orderings alike.
+
+Judges nothing: verdicts, bands and intervals come from `verdicts.py`; here they only get a place on one axis.
+"""
+
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from bench.records import written
+from bench.report.charts.palette import BAND, FONT, INK, LINE, MUTED, SMALL, VERDICT_COLOURS, WIDTH
+from bench.report.charts.svg import Absent, Figure, finish, sheet, styled, verdict_mark
+from bench.verdicts import CheckVerdict, Verdict
+
+REACH = 4.0  # how many tolerances the axis shows to either side
+_CENTRE, _UNIT = 530.0, 37.0  # px
+_LEFT, _RIGHT = _CENTRE - REACH * _UNIT, _CENTRE + REACH * _UNIT
+_SAYS, _WORD = 52.0, _RIGHT + 30
+_LINE_PX, _PADDING, _HEAD = 17.0, 14.0, 44.0
+
+HOW_TO_READ = (
+    "Numbers: x = (measured − published) ÷ tolerance, so the claimed band reaches from −1 to +1. "
+    "Orderings and limits have one edge only: there x is the distance to that edge in half widths of the measured "
+    "interval, the edge stands at −1 or +1, and the band is open to the claimed side. "
+    "An interval inside the band reproduces its claim, one outside contradicts it, one across an edge decides nothing."
+)
+
+
+_LONGEST = 26  # characters of the numbers beside a verdict, without ", claimed "; more would leave the sheet
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a check stands on the axis: the point, its interval, and the band that makes the claim true."""
+
+    x: float
+    low: float
+    high: float
+    band: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class _Line:
+    verdict: Verdict
+    check: CheckVerdict
+    first: bool  # the claim's main check carries its id
+    says: list[str]
+    place: Place | None
+    aside: list[str]  # what stands where the interval would
+
+    @property
+    def height(self) -> float:
+        return max(2, len(self.says), len(self.aside)) * _LINE_PX + _PADDING
+
+
+def place(check: CheckVerdict) -> Place | None:
+    """The check on the axis of the plot; None when nothing was measured or there is no band to stand in.
+
+    A point that has no finite place (an exact count that is off by anything) is at ±inf.
+    """
+    if check.measured is None or (check.low is None and check.high is None):
+        return None
+    low, high = _bound(check.low), _bound(check.high)
+    if low is not None and high is not None:
+        middle, half = (low + high) / 2, (high - low) / 2
+        x, left, right = (_over(value - middle, half) for value in _three(check))
+        return Place(x, left, right, (-1.0, 1.0))
+    edge = low if low is not None else high
+    if edge is None:
+        return None
+    at, band = (-1.0, (-1.0, math.inf)) if low is not None else (1.0, (-math.inf, 1.0))
+    half = (check.measured.high - check.measured.low) / 2
+    if not math.isfinite(half) or half == 0:
+        half = abs(check.measured.point - edge)  # no width to measure by: one unit from the edge
+    x, left, right = (at + _over(value - edge, half) for value in _three(check))
+    return Place(x, left, right, band)
+
+
+@styled
+def forest(name: str, verdicts: Sequence[Verdict], sources: Mapping[str, str]) -> Figure | Absent:
+    """All checks of the verdicts, grouped by source.
+
+    Args:
+        sources: key of a source -> its title, in the order in which they stand.
+    """
+    title = "All claims at a glance"
+    if not verdicts:
+        return Absent(name, title, "There are no claims.")
+    groups = [(text, _lines([v for v in verdicts if v.source == key])) for key, text in sources.items()]
+    groups = [(text, lines) for text, lines in groups if lines]
+    height = _HEAD + sum(38 + sum(line.height for line in lines) for _, lines in groups) + 44
+    figure, ax = sheet(height)
+    _header(ax)
+    y = _HEAD
+    for text, lines in groups:
+        y = _group(ax, text, lines, y)
+    _axis(ax, y)
+    return finish(figure, name, title, _reading(verdicts), _alt(verdicts), _data(verdicts), HOW_TO_READ)
+
+
+def _bound(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _three(check: CheckVerdict) -> tuple[float, float, float]:
+    assert check.measured is not None
+    return check.measured.point, check.measured.low, check.measured.high
+
+
+def _over(distance: float, half: float) -> float:
+    if half > 0:
+        return distance / half
+    return 0.0 if distance == 0 else math.copysign(math.inf, distance)
+
+
+def _lines(verdicts: Sequence[Verdict]) -> list[_Line]:
+    return [
+        _Line(verdict, check, number == 0, _wrapped(check.says, 40), place(check), _aside(check))
+        for verdict in verdicts
+        for number, check in enumerate(verdict.checks)
+    ]
+
+
+def _wrapped(text: str, width: int, lines: int | None = None) -> list[str]:
+    """Lines of at most so many characters; a long case name may break after a slash, never inside a word."""
+    apart = written.kept_together(text).replace("/", "/ ")
+    wrapped = textwrap.wrap(apart, width, max_lines=lines, placeholder=" …", break_on_hyphens=False)
+    return [line.replace("/ ", "/") for line in wrapped]
+
+
+def _aside(check: CheckVerdict) -> list[str]:
+    if place(check) is not None:
+        return []
+    text = f"Hint only: {check.indication}" if check.indication else check.reason
+    return _wrapped(text, 42, 3)
+
+
+def _header(ax: Axes) -> None:
+    for x, text, where in ((0, "Claim", "left"), (_CENTRE, "claimed band", "center"), (_WORD - 6, "Verdict", "left")):
+        ax.text(x, 18, text, size=SMALL, color=MUTED, ha=where)
+    ax.text(_LEFT, 18, "◂ less", size=SMALL, color=MUTED)
+    ax.text(_RIGHT, 18, "more ▸", size=SMALL, color=MUTED, ha="right")
+
+
+def _group(ax: Axes, title: str, lines: Sequence[_Line], y: float) -> float:
+    ax.plot([0, WIDTH], [y - 14, y - 14], color=LINE, lw=1)
+    ax.text(0, y + 8, textwrap.shorten(title, 110, placeholder=" …"), size=SMALL, color=MUTED, weight="bold")
+    y += 24
+    for line in lines:
+        _row(ax, line, y)
+        y += line.height
+    return y + 14
+
+
+def _row(ax: Axes, line: _Line, top: float) -> None:
+    text_y = top + 19
+    if line.first:
+        ax.text(0, text_y, line.verdict.claim, size=FONT, color=INK, weight="bold")
+    for number, part in enumerate(line.says):
+        ax.text(_SAYS, text_y + number * _LINE_PX, part, size=FONT, color=INK if line.first else MUTED)
+    for number, part in enumerate(line.aside):
+        ax.text(_LEFT, text_y + number * _LINE_PX, part, size=SMALL, color=MUTED)
+    if line.place is not None:
+        _interval(ax, line, line.place, top)
+    word = line.check.verdict
+    verdict_mark(ax, _WORD, text_y - 4.5, word)
+    ax.text(_WORD + 14, text_y, word, size=FONT, color=MUTED if word == "not measured" else INK, weight="bold")
+    ax.text(_WORD + 14, text_y + _LINE_PX, numbers_beside(line.check), size=SMALL, color=MUTED)
+
+
+def _interval(ax: Axes, line: _Line, at: Place, top: float) -> None:
+    colour = VERDICT_COLOURS[line.check.verdict][0]
+    left, right = _px(max(at.band[0], -REACH)), _px(min(at.band[1], REACH))
+    ax.fill_between([left, right], top, top + line.height, color=BAND, lw=0)
+    if at.band == (-1.0, 1.0):
+        ax.plot([_CENTRE, _CENTRE], [top, top + line.height], color=LINE, lw=1)
+    y = top + 15
+    if abs(at.x) > REACH:
+        _arrow(ax, line.check, math.copysign(1, at.x), y, colour)
+        return
+    ends = (max(at.low, -REACH), min(at.high, REACH))
+    bounded = math.isfinite(at.low) and math.isfinite(at.high)
+    ax.plot([_px(end) for end in ends], [y, y], color=colour, lw=2.4 if bounded else 1.2, ls="-" if bounded else ":")
+    for end, bound in zip(ends, (at.low, at.high), strict=True):
+        if bounded and end != bound:  # the interval goes on beyond the axis
+            ax.plot([_px(end)], [y], "<" if end < 0 else ">", color=colour, ms=6)
+    verdict_mark(ax, _px(at.x), y, line.check.verdict)
+    if not bounded:
+        ax.text(_px(at.x), y + 18, "no interval", size=SMALL, color=MUTED, ha="center")
+
+
+def _arrow(ax: Axes, check: CheckVerdict, side: float, y: float, colour: str) -> None:
+    """A value outside the axis: an arrow at its end, with how far off the value is."""
+    end = _px(side * REACH)
+    ax.plot([end - side * 60, end - side * 4], [y, y], color=colour, lw=2.4)
+    ax.plot([end - side * 4], [y], ">" if side > 0 else "<", color=colour, ms=9)
+    ax.text(end, y + 18, _distance(check), size=SMALL, color=INK, ha="right" if side > 0 else "left")
+
+
+def _distance(check: CheckVerdict) -> str:
+    """How far from the published value, or from the edge it should have stayed within."""
+    assert check.measured is not None
+    edge = next(v for v in (check.published, check.low, check.high) if v is not None)
+    off = check.measured.point - edge
+    unit = written.difference_unit(check.unit)
+    shown = written.scale(unit, off)
+    return f"{shown.signed(off)} {shown.unit}".rstrip()
+
+
+def numbers_beside(check: CheckVerdict) -> str:
+    """`51,625,960, claimed 51,600,000`: what stands beside the verdict, short enough for the sheet."""
+    if check.measured is None:
+        return "" if check.published is None else f"claimed {' '.join(written.published(check.published, check.unit))}"
+    shown = written.scale(check.unit, check.measured.point)
+    text = f"{shown.text(check.measured.point)} {shown.unit}".rstrip()
+    if check.published is None:
+        return text
+    value, unit = written.published(check.published, check.unit)
+    if unit == shown.unit and len(text) + len(value) > _LONGEST:
+        text = shown.text(check.measured.point)  # the claim's own sentence says what is counted
+    return f"{text}, claimed {value}" + ("" if unit == shown.unit else f" {unit}")
+
+
+def _axis(ax: Axes, y: float) -> None:
+    ax.plot([_LEFT, _RIGHT], [y - 8, y - 8], color=LINE, lw=1)
+    for tick in range(-int(REACH), int(REACH) + 1):
+        ax.plot([_px(tick)] * 2, [y - 8, y - 4], color=LINE, lw=1)
+        sign = written.MINUS if tick < 0 else "+" if tick > 0 else ""
+        ax.text(_px(tick), y + 10, f"{sign}{abs(tick)}", size=SMALL, color=MUTED, ha="center")
+    ax.text(_CENTRE, y + 30, "(measured − published) ÷ tolerance", size=SMALL, color=MUTED, ha="center")
+
+
+def _px(x: float) -> float:
+    return _CENTRE + x * _UNIT
+
+
+def _count(verdicts: Sequence[Verdict], word: str) -> int:
+    return sum(verdict.verdict == word for verdict in verdicts)
+
+
+def _reading(verdicts: Sequence[Verdict]) -> str:
+    judged = [v for v in verdicts if v.verdict in ("reproduced", "contradicted", "inconclusive", "inconsistent")]
+    outside = [v.claim for v in verdicts if v.verdict == "contradicted"]
+    held = _count(judged, "reproduced")
+    if not judged:
+        return f"None of the {len(verdicts)} claims could be judged from these rows."
+    text = f"{held} of {len(judged)} judged claims {'lies' if held == 1 else 'lie'} wholly inside the claimed band"
+    if outside:
+        text += f"; {_listed(outside)} {'lies' if len(outside) == 1 else 'lie'} outside it"
+    if unmeasured := _count(verdicts, "not measured"):
+        text += f"; {unmeasured} {'is' if unmeasured == 1 else 'are'} not measured"
+    return text + "."
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _alt(verdicts: Sequence[Verdict]) -> str:
+    words = dict.fromkeys(verdict.verdict for verdict in verdicts)
+    parts = [f"{word}: {', '.join(v.claim for v in verdicts if v.verdict == word)}" for word in words]
+    return f"Forest plot of {len(verdicts)} claims. {_reading(verdicts)} {'; '.join(parts)}."
+
+
+def _data(verdicts: Sequence[Verdict]) -> pd.DataFrame:
+    return pd.DataFrame(
+        [_record(verdict, check) for verdict in verdicts for check in verdict.checks],
+    )
+
+
+def _record(verdict: Verdict, check: CheckVerdict) -> dict[str, object]:
+    at, measured = place(check), check.measured
+    return {
+        "claim": verdict.claim,
+        "says": check.says,
+        "verdict": check.verdict,
+        "unit": check.unit,
+        "published": check.published,
+        "band_low": check.low,
+        "band_high": check.high,
+        "measured": measured.point if measured else None,
+        "measured_low": measured.low if measured else None,
+        "measured_high": measured.high if measured else None,
+        "x": at.x if at else None,
+        "x_low": at.low if at else None,
+        "x_high": at.high if at else None,
+        "reason": check.reason,
+    }

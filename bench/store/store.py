@@ -1,0 +1,272 @@
+"""The result store: append rows, load them as one typed DataFrame, compact, export. The only room that knows results/.
+
+Judges nothing and edits nothing: a row once stored stays as it was measured.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas
+import pyarrow
+import pyarrow.compute
+
+from bench.errors import StoreError, UsageError
+from bench.plan.case import Case
+from bench.records.measurement import SCHEMA, Environment, Measurement, as_row, columns
+from bench.records.metrics import METRICS, conditions
+from bench.store.delta import Table, matching
+from bench.store.exports import kind_of, read_csv, write_csv
+
+_ARROW = {
+    "int64": pyarrow.int64(),
+    "float64": pyarrow.float64(),
+    "string": pyarrow.string(),
+    "bool": pyarrow.bool_(),
+}
+_PANDAS = {
+    pyarrow.int64(): pandas.Int64Dtype(),
+    pyarrow.float64(): pandas.Float64Dtype(),
+    pyarrow.string(): pandas.StringDtype("pyarrow"),
+    pyarrow.bool_(): pandas.BooleanDtype(),
+}
+_QUESTION = "params_json"  # long, and the same in every row of a case
+
+
+def schema_of(record: type) -> pyarrow.Schema:
+    """The Arrow schema of `Measurement` or `Environment`: its columns, with `started_at` as a UTC timestamp.
+
+    Every column may be null, so that a row from before a column existed still has its place.
+    """
+    types = {name: _ARROW[type_name] for name, (type_name, _) in columns(record).items()}
+    return pyarrow.schema({**types, "started_at": pyarrow.timestamp("us", "UTC")})
+
+
+class Store:
+    """Two Delta tables below one URI, `measurements` and `environments`; or, to read only, exported CSV files.
+
+    Nothing is touched before the first call. Several processes may append at once.
+
+    Args:
+        uri: a folder, or what else the Delta library takes, such as `s3://bucket/results`; or a folder of exports (at
+            any depth, read as one), or one exported file.
+        storage_options: handed to the Delta library: keys, region, endpoint.
+    """
+
+    def __init__(self, uri: str | Path = "results/store", storage_options: Mapping[str, str] | None = None):
+        self.uri = str(uri).rstrip("/")
+        options = dict(storage_options) if storage_options else None
+        self._tables = {
+            "measurements": Table(f"{self.uri}/measurements", schema_of(Measurement), options, repeated=[_QUESTION]),
+            "environments": Table(f"{self.uri}/environments", schema_of(Environment), options),
+        }
+        self._stored = 0
+
+    @property
+    def scratch_dir(self) -> Path | None:
+        """Where a run may keep checkpoints: a folder beside the tables; None where the store is not a local folder."""
+        return None if "://" in self.uri or self._exports() else Path(self.uri) / "scratch"
+
+    def append(self, rows: Sequence[Measurement]) -> None:
+        """Add rows in one atomic commit. Give the rows of a case together, so that it is there whole or not at all.
+
+        A NaN or an infinity is stored as a null that is not ok, with its reason: `the value was nan`.
+
+        Raises:
+            StoreError: nothing of these rows was stored (disk full, no permission); says what is kept.
+        """
+        if rows:
+            schema = self._tables["measurements"].schema
+            self._add("measurements", pyarrow.Table.from_pylist([_stored_form(row) for row in rows], schema=schema))
+
+    def append_environment(self, environment: Environment) -> None:
+        """Add the conditions of a run. Raises StoreError as `append` does."""
+        schema = self._tables["environments"].schema
+        self._add("environments", pyarrow.Table.from_pylist([_stored_form(environment)], schema=schema))
+
+    def load(self, columns: Sequence[str] | None = None, where: Mapping[str, Any] | None = None) -> pandas.DataFrame:
+        """All rows in one frame with the columns of `Measurement`, in no promised order.
+
+        The types are pandas' nullable ones (Int64, Float64, string, boolean), `started_at` is a UTC timestamp, and
+        `params_json` a category, for one long text stands in many rows. A store that does not exist is an empty frame
+        with the same columns.
+
+        Args:
+            columns: only these.
+            where: only rows with these values: `{"suite": "cifar_mixers", "metric": ["params", "macs"]}`.
+
+        Raises:
+            StoreError: the store is damaged, or has rows of a newer schema than this code knows.
+        """
+        return _frame(self._read("measurements", columns, where))
+
+    def environments(self) -> pandas.DataFrame:
+        """One row per run with the columns of `Environment`, typed as in `load`."""
+        return _frame(self._read("environments")).drop_duplicates("run_id", keep="last", ignore_index=True)
+
+    def suites(self) -> set[str]:
+        """The ids of the suites that have rows here."""
+        return set(self._read("measurements", ["suite"])["suite"].unique().to_pylist())
+
+    def run(self, run_id: str) -> tuple[dict[str, Any], pandas.DataFrame]:
+        """The environment and the rows of one run, by its id, a beginning that only it has, or 'last'.
+
+        Raises:
+            UsageError: no such run, or several; the message lists them.
+        """
+        ids = self.runs()["run_id"].tolist()
+        found = ids[-1:] if run_id == "last" else [each for each in ids if each.startswith(run_id)]
+        if len(found) != 1:
+            many = "several runs begin with" if found else "no run"
+            raise UsageError(f"{many} '{run_id}' in {self.uri}. Known: {', '.join(found or ids) or 'none'}.")
+        conditions_then = _frame(self._read("environments", where={"run_id": found}))
+        return next(iter(conditions_then.to_dict("records")), {}), self.load(where={"run_id": found})
+
+    def runs(self) -> pandas.DataFrame:
+        """One row per run, oldest first: when, suites and profiles, on what, how many cases, its rows by status."""
+        read = ["run_id", "started_at", "suite", "profile", "device_name", "case_id", "status"]
+        rows = self.load(read)
+        summary = rows.groupby("run_id").agg(
+            started_at=("started_at", "min"),
+            suites=("suite", _listed),
+            profiles=("profile", _listed),
+            devices=("device_name", _listed),
+            cases=("case_id", "nunique"),
+            rows=("status", "size"),
+        )
+        for status in ("ok", "failed", "skipped", "timeout"):
+            summary[status] = rows["status"].eq(status).groupby(rows["run_id"]).sum()
+        known = self.environments()[["run_id", "commit", "dirty", "torch"]]
+        return summary.reset_index().merge(known, on="run_id", how="left").sort_values("started_at", ignore_index=True)
+
+    def finished(
+        self, cases: Iterable[Case], device_name: str, threads: int, torch: str | None = None
+    ) -> dict[str, str]:
+        """The cases that need not be measured again under these conditions: id -> when they were.
+
+        A case is finished when every row of its newest run is of the current protocol and has its value; an epoch whose
+        loss was not finite is a value too. Rows with a clock in them count only from the same device, number of threads
+        and torch (any torch, when none is named); counts and accuracies from anywhere.
+        """
+        read = ["case_id", "run_id", "started_at", "metric", "protocol", "epoch", "status", "device_name", "threads"]
+        rows = self.load(read, where={"case_id": [case.id for case in cases]})
+        elsewhere = rows["device_name"].ne(device_name) | rows["threads"].ne(threads)
+        if torch is not None:
+            elsewhere |= rows["run_id"].map(self.environments().set_index("run_id")["torch"]).ne(torch)
+        clocked = rows["metric"].isin([metric for metric in METRICS if "device_name" in conditions(metric)])
+        rows = rows[~(clocked & elsewhere)]
+        newest = rows.sort_values("started_at").groupby("case_id")["run_id"].last()
+        rows = rows[rows["run_id"].eq(rows["case_id"].map(newest))]
+        # A plug-in's metric is not in the table; its protocol is taken for the current one.
+        protocol = rows["metric"].map({name: metric.protocol for name, metric in METRICS.items()})
+        valued = rows["status"].eq("ok") | (rows["status"].eq("failed") & rows["epoch"].notna())
+        good = valued & (protocol.isna() | protocol.eq(rows["protocol"]))
+        done = rows[good.groupby(rows["case_id"]).transform("all")].groupby("case_id")["started_at"].max()
+        return {str(case_id): f"measured {at:%Y-%m-%d %H:%M} UTC" for case_id, at in done.items()}
+
+    def compact(self) -> None:
+        """Rewrite the many small files that appends leave as few; appends may go on meanwhile. Raises StoreError."""
+        self._refuse_exports()
+        for table in self._tables.values():
+            table.compact()
+
+    def export(self, folder: str | Path, where: Mapping[str, Any] | None = None) -> list[Path]:
+        """Write `measurements.csv` and `environments.csv`, sorted: equal rows make equal bytes.
+
+        A null is an empty field, an empty text is `""`; a float is the shortest text that reads back as the same float.
+
+        Args:
+            folder: made when it is not there. Never inside the store, where a clean-up deletes what it does not know.
+            where: as for `load`; the environments are those of the exported rows.
+
+        Returns:
+            The two files.
+
+        Raises:
+            StoreError: they could not be written, or the folder is inside the store.
+        """
+        folder = Path(folder)
+        if Path(self.uri).resolve() in (folder.resolve(), *folder.resolve().parents):
+            raise StoreError(f"{folder} is inside the store {self.uri}. Export to a folder beside it.")
+        rows = self._read("measurements", where=where).cast(self._tables["measurements"].schema)
+        runs = rows["run_id"].unique().to_pylist()
+        environments = self._read("environments", where={"run_id": runs})
+        return [write_csv(rows, folder / "measurements.csv"), write_csv(environments, folder / "environments.csv")]
+
+    def import_(self, source: str | Path) -> int:
+        """Add the rows and environments of an export, or of another store, that are not here yet.
+
+        Returns:
+            How many measurements were new.
+        """
+        return [self._add_new(kind, Store(source)._read(kind)) for kind in ("environments", "measurements")][1]
+
+    def _add_new(self, kind: str, theirs: pyarrow.Table) -> int:
+        ours = self._read(kind, where={"run_id": theirs["run_id"].unique().to_pylist()})
+        known = pandas.concat([_frame(ours), _frame(theirs)]).duplicated().to_numpy()[len(ours) :]
+        fresh = theirs.filter(pyarrow.array(~known))
+        if len(fresh):
+            self._add(kind, fresh)
+        return len(fresh)
+
+    def _add(self, kind: str, rows: pyarrow.Table) -> None:
+        self._refuse_exports()
+        try:
+            self._tables[kind].append(rows)
+        except StoreError as error:
+            kept = f"{len(rows)} rows of {kind} are not stored; all {self._stored} that this process stored before are"
+            raise StoreError(f"{error}. {kept}.") from error
+        self._stored += len(rows)
+
+    def _read(
+        self, kind: str, names: Sequence[str] | None = None, where: Mapping[str, Any] | None = None
+    ) -> pyarrow.Table:
+        table = self._tables[kind]
+        names = list(names or table.schema.names)
+        numbered = kind == "measurements"
+        read = list(dict.fromkeys([*names, "schema"])) if numbered else names
+        if exports := self._exports():
+            rows = read_csv([path for path in exports if kind_of(path) == kind], table.schema)
+            chosen = matching(where, table.schema)
+            rows = (rows if chosen is None else rows.filter(chosen)).select(read)
+        else:
+            rows = table.read(read, where)
+        newest = pyarrow.compute.max(rows["schema"]).as_py() if numbered else None
+        if newest is not None and newest > SCHEMA:
+            raise StoreError(f"{self.uri} has rows of schema {newest}, this bench reads up to {SCHEMA}. Upgrade bench.")
+        return rows.select(names)
+
+    def _exports(self) -> list[Path]:
+        """The exported files that the URI stands for; none where it is a store or nothing yet."""
+        path = Path(self.uri)
+        if path.is_file():
+            return [path]
+        if "://" in self.uri or any(Path(table.uri).exists() for table in self._tables.values()):
+            return []
+        return sorted(path.rglob("*.csv"))
+
+    def _refuse_exports(self) -> None:
+        if self._exports():
+            raise StoreError(f"{self.uri} holds exported files, which are only read. Import them into a store first.")
+
+
+def _stored_form(record: Measurement | Environment) -> dict[str, Any]:
+    """The record as the table keeps it: a timestamp for its text, a null for a value that is no number."""
+    if isinstance(record, Measurement) and record.value is not None and not math.isfinite(record.value):
+        status = "failed" if record.status == "ok" else record.status
+        record = replace(record, value=None, status=status, reason=record.reason or f"the value was {record.value}")
+    return {**as_row(record), "started_at": datetime.fromisoformat(record.started_at)}
+
+
+def _frame(rows: pyarrow.Table) -> pandas.DataFrame:
+    if _QUESTION in rows.schema.names:
+        position = rows.schema.get_field_index(_QUESTION)
+        rows = rows.set_column(position, _QUESTION, rows[_QUESTION].dictionary_encode())
+    return rows.to_pandas(types_mapper=_PANDAS.get, split_blocks=True)
+
+
+def _listed(values: pandas.Series) -> str:
+    return ", ".join(sorted(values.dropna().unique()))
