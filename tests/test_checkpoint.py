@@ -1,5 +1,6 @@
 """Checkpoints: a training killed anywhere ends with the same bits; what cannot be written or read is told."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -65,12 +66,12 @@ CHILD = textwrap.dedent("""
             die()
 
     if place == "in a save":
-        def replace(self, target, calls=[]):
+        def replace(new, target, calls=[]):
             calls.append(target)
             if len(calls) == 4:  # the first is the one before the first epoch
                 die()
-            os.rename(self, target)
-        Path.replace = replace
+            os.rename(new, target)
+        os.replace = replace
 
     dataset = synthetic(n_train=64, n_test=20, image_size=8, n_classes=4)
     context = Context(progress=progress)
@@ -145,11 +146,14 @@ def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path):
         trained(tmp_path / "scratch" / "training.pt", epochs=1)
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
-def test_a_full_disk_is_a_clear_error_and_the_last_checkpoint_stays(tmp_path):
+def test_a_full_disk_is_a_clear_error_and_the_last_checkpoint_stays(tmp_path, monkeypatch):
     keep = tmp_path / "training.pt"
     checkpoint.save(keep, checkpoint.pack({"epoch": 1}))
-    (tmp_path / "training.pt.unfinished").symlink_to("/dev/full")
+
+    def full(number):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(MeasurementError, match="No space left on device"):
         checkpoint.save(keep, checkpoint.pack({"epoch": 2}))
     assert checkpoint.load(keep, "cpu") == {"epoch": 1}

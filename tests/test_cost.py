@@ -5,7 +5,7 @@ A cell follows when the recomputed value, rounded like the printed one, gives th
 
 import pytest
 
-from bench.cost.devices import DEVICES, UTILISATION, device, recognise
+from bench.cost.devices import CPU_CORE, DEVICES, UTILISATION, device, read, recognise
 from bench.cost.money import cost_of, cost_of_seconds, expected_seconds, roofline, scaled_cost, training_flops, weaker
 from bench.errors import UsageError
 
@@ -173,3 +173,85 @@ def test_a_device_is_found_by_key_or_by_its_drivers_name_and_never_guessed():
         cost_of(1, "a10")
     with pytest.raises(UsageError, match=r"T4.* no peak for 'bfloat16'.*Known: float32, float16"):
         roofline("t4", "bfloat16", 1, 1)
+
+
+# The table as data
+
+
+TABLE_2 = "ConvMixer reproduction, Table 2"
+ASSUMED = "30% of the half-precision peak, an assumption (PaLM, Table 3 spans 21 to 46 %)"
+GOOGLE = "as listed by Google Cloud, us-central1, on demand"
+# The figures as they stood in code: peaks, bandwidth, effective FLOP/s, dollars per hour.
+FIGURES = {
+    "t4": (
+        {"float32": 8.1e12, "float16": 65e12}, 300e9, [(5e12, TABLE_2), (0.30 * 65e12, ASSUMED)],
+        [
+            ((150 + 360) / (420 + 1040), f"implied by {TABLE_2}: (150, 360) $ for (420, 1040) h"),
+            (0.35, f"{GOOGLE}, the GPU without its machine"),
+        ],
+    ),
+    "v100": (
+        {"float32": 15.7e12, "float16": 125e12}, 900e9, [(15e12, TABLE_2), (0.30 * 125e12, ASSUMED)],
+        [
+            ((350 + 860) / (140 + 346), f"implied by {TABLE_2}: (350, 860) $ for (140, 346) h"),
+            (2.48, f"{GOOGLE}, the GPU without its machine"),
+        ],
+    ),
+    "a100": (
+        {"float32": 19.5e12, "tensorfloat32": 156e12, "bfloat16": 312e12, "float16": 312e12}, 1555e9,
+        [(40e12, TABLE_2), (0.30 * 312e12, ASSUMED)],
+        [
+            ((190 + 480) / (52 + 130), f"implied by {TABLE_2}: (190, 480) $ for (52, 130) h"),
+            (3.673385, f"{GOOGLE}, machine a2-highgpu-1g"),
+        ],
+    ),
+    "h100": (
+        {"float32": 67e12, "tensorfloat32": 494.7e12, "bfloat16": 989.4e12, "float16": 989.4e12}, 3350e9,
+        [(0.30 * 989.4e12, ASSUMED)],
+        [
+            (10.9791, f"{GOOGLE}, machine a3-highgpu-1g"),
+            (6.88, "as listed by AWS, us-east-1, on demand, p5.48xlarge / 8"),
+        ],
+    ),
+}  # fmt: skip
+
+
+def test_the_file_of_devices_gives_the_figures_that_stood_in_code():
+    assert list(DEVICES) == list(FIGURES)
+    for name, (peaks, bandwidth, effective, prices) in FIGURES.items():
+        entry = DEVICES[name]
+        assert (entry.peak_flops_per_s, entry.bandwidth_bytes_per_s) == (peaks, bandwidth)
+        assert [(each.value, each.source) for each in entry.effective] == effective
+        assert [(each.value, each.source) for each in entry.prices] == prices
+    assert (CPU_CORE.value, CPU_CORE.basis, CPU_CORE.dated) == (28e9, "estimated", "2026-11")
+
+
+FILE = """
+utilisation = { value = 0.5, basis = "estimated", source = "a guess", dated = "2026" }
+cpu_core = { value = 1e9, basis = "estimated", source = "a guess", dated = "undated" }
+[devices.x]
+title = "X"
+datasheet = "a page"
+bandwidth_bytes_per_s = 1e9
+peak_flops_per_s = { float32 = 4e12 }
+effective = [{ of_peak = "float32" }]
+prices = [{ usd = [10, 20], hours = [4, 6], basis = "published", source = "a table", dated = "2026-11-25" }]
+"""
+
+
+def test_a_share_of_a_peak_and_a_price_behind_a_table_are_worked_out():
+    entry = read(FILE, "x.toml").devices["x"]
+    assert entry.effective[0].value == 0.5 * 4e12
+    assert entry.prices[0].value == (10 + 20) / (4 + 6)
+
+
+@pytest.mark.parametrize(("right", "wrong", "told"), [
+    ("title", "titel", r"x.toml \[devices.x.titel\]: Extra inputs"),
+    ('of_peak = "float32"', 'of_peak = "float23"', "no peak 'float23'. Did you mean 'float32'"),
+    ("bandwidth_bytes_per_s = 1e9", "bandwidth_bytes_per_s = -1", "bandwidth_bytes_per_s.*greater than 0"),
+    ("2026-11-25", "last week", r"\[devices.x.prices.0.*dated\]"),
+    ("prices = [", "prices = ", "x.toml: "),
+])  # fmt: skip
+def test_a_table_that_is_wrong_is_refused_with_its_place(right, wrong, told):
+    with pytest.raises(UsageError, match=told):
+        read(FILE.replace(right, wrong), "x.toml")

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bench.errors import UsageError
+from bench.errors import StoreError
 from bench.records.measurement import Environment
 from bench.report import (
     FORMS,
@@ -166,7 +166,7 @@ def test_every_form_is_written_where_it_was_asked_for(form, material, tmp_path):
 def test_a_report_that_cannot_be_written_is_an_error_with_its_path(material, tmp_path):
     (tmp_path / "file").write_text("in the way")
     given = ([material.suite()], material.verdicts(), material.rows(), material.environments())
-    with pytest.raises(UsageError, match=r"cannot be written to .*file"):
+    with pytest.raises(StoreError, match=r"file/page\.json: cannot be written: "):
         write(*given, form="json", output=tmp_path / "file" / "page.json")
 
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import click
 
+from bench import files
 from bench.commands.loading import load
-from bench.errors import StoreError, UsageError
+from bench.errors import UsageError
 
 COULD_NOT_MEASURE = 3
 
@@ -149,9 +150,5 @@ def this_machine() -> dict[str, Any]:
 
 
 def write(path: Path, text: str) -> None:
-    """A file that was asked for, its folder made where it is missing."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be written: {error.strerror}") from error
+    """A file that was asked for, its folder made where it is missing. Raises StoreError."""
+    files.write_text(path, text)

@@ -56,11 +56,9 @@ def _names(registry: Registry) -> Callable[[Sequence[LoadedSuite]], list[Row]]:
 
 
 def metrics(_: Sequence[LoadedSuite]) -> list[Row]:
-    """One row per metric of the table: unit, the measure that yields it, protocol number, meaning."""
-    return [
-        {"metric": m.name, "unit": m.unit, "measure": m.measure, "protocol": m.protocol, "meaning": m.meaning}
-        for m in METRICS.values()
-    ]
+    """One row per metric of the table: unit, the measure that yields it, what it depends on, protocol, meaning."""
+    names = ("unit", "measure", "depends", "protocol", "meaning")
+    return [{"metric": m.name, **{name: getattr(m, name) for name in names}} for m in METRICS.values()]
 
 
 ROWS: dict[str, Callable[[Sequence[LoadedSuite]], list[Row]]] = {

@@ -1,15 +1,20 @@
-"""What devices can do and what an hour of them costs: a dated and sourced table, each figure with its label.
+"""What devices can do and what an hour of them costs: reads the dated and sourced table beside it, `devices.toml`.
 
-Prices nothing itself: `money` does.
+Prices nothing itself, `money` does; and holds no figure of its own.
 """
 
+import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.errors import UsageError, near
 
 Basis = Literal["published", "estimated", "measured"]
+Positive = Annotated[int | float, Field(gt=0, allow_inf_nan=False)]
 
 SECONDS_PER_HOUR = 3600
 
@@ -37,86 +42,102 @@ class Device:
     prices: tuple[Figure, ...]  # dollars per hour, on demand
 
 
-TABLE_2 = "ConvMixer reproduction, Table 2"
+class _Row(BaseModel):
+    """One table of the file: every key is known, and what has no default is there."""
 
-# Model FLOP utilisation of four published large trainings lies between 21 % and 46 % (PaLM, arXiv 2204.02311,
-# Table 3). A value in the middle, assumed for convolutional and Mixer models of ImageNet size, not measured.
-UTILISATION = 0.30
-
-
-def _implied(hours: tuple[float, float], usd: tuple[float, float]) -> Figure:
-    """Dollars per hour behind the two rows (768/32 and 1536/20) of one column of Table 2."""
-    return Figure(sum(usd) / sum(hours), "published", f"implied by {TABLE_2}: {usd} $ for {hours} h", "2025")
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def _assumed(half_precision_peak: float) -> Figure:
-    source = f"{UTILISATION:.0%} of the half-precision peak, an assumption (PaLM, Table 3 spans 21 to 46 %)"
-    return Figure(UTILISATION * half_precision_peak, "estimated", source, "2022")
+class _Labelled(_Row):
+    basis: Basis
+    source: Annotated[str, Field(min_length=1)]
+    dated: Annotated[str, Field(pattern=r"^(undated|\d{4}(-\d\d){0,2})$")]
 
 
-def _table_2(flops_per_s: float) -> Figure:
-    return Figure(flops_per_s, "published", TABLE_2, "2025")
+class _Said(_Labelled):
+    value: Positive
 
 
-_GOOGLE = "as listed by Google Cloud, us-central1, on demand"
+class _Implied(_Labelled):
+    """Dollars per hour behind two rows of a published table, each with its dollars and its hours."""
 
-_TABLE = (
-    Device(
-        "t4",
-        "NVIDIA T4, 16 GB",
-        {"float32": 8.1e12, "float16": 65e12},
-        300e9,
-        "NVIDIA T4 data sheet",
-        (_table_2(5e12), _assumed(65e12)),
-        (
-            _implied((420, 1040), (150, 360)),
-            Figure(0.35, "estimated", f"{_GOOGLE}, the GPU without its machine", "undated"),
-        ),
-    ),
-    Device(
-        "v100",
-        "NVIDIA V100 SXM2, 16 GB",
-        {"float32": 15.7e12, "float16": 125e12},
-        900e9,
-        "NVIDIA V100 data sheet",
-        (_table_2(15e12), _assumed(125e12)),
-        (
-            _implied((140, 346), (350, 860)),
-            Figure(2.48, "estimated", f"{_GOOGLE}, the GPU without its machine", "undated"),
-        ),
-    ),
-    Device(
-        "a100",
-        "NVIDIA A100 SXM4, 40 GB",
-        {"float32": 19.5e12, "tensorfloat32": 156e12, "bfloat16": 312e12, "float16": 312e12},
-        1555e9,
-        "NVIDIA A100 data sheet",
-        (_table_2(40e12), _assumed(312e12)),
-        (
-            _implied((52, 130), (190, 480)),
-            Figure(3.673385, "estimated", f"{_GOOGLE}, machine a2-highgpu-1g", "2025-03-06"),
-        ),
-    ),
-    Device(
-        "h100",
-        "NVIDIA H100 SXM5, 80 GB",
-        {"float32": 67e12, "tensorfloat32": 494.7e12, "bfloat16": 989.4e12, "float16": 989.4e12},
-        3350e9,
-        "NVIDIA H100 data sheet, whose sparse figures are halved",
-        (_assumed(989.4e12),),
-        (
-            Figure(10.9791, "estimated", f"{_GOOGLE}, machine a3-highgpu-1g", "2026-09-26"),
-            Figure(6.88, "estimated", "as listed by AWS, us-east-1, on demand, p5.48xlarge / 8", "2026-11-09"),
-        ),
-    ),
-)
+    usd: tuple[Positive, Positive]
+    hours: tuple[Positive, Positive]
 
-DEVICES: dict[str, Device] = {device.name: device for device in _TABLE}
 
-# Plain eager float32 steps of the CIFAR Mixer (42.3e6 MACs, batch 128, dropout 0.15, AdamW, torch 2.13) on AVX-512
-# cores shared with other work: 84 to 182 images/s on one, 240 on two, so 21 to 46 and 31 GFLOP/s per core. An idle
-# machine and a leaner loop are faster, other models and older cores slower: good for a factor of two.
-CPU_CORE = Figure(28e9, "estimated", "one AVX-512 core in eager float32 training, assumed of every CPU", "2026-11")
+class _Share(_Row):
+    of_peak: str
+
+
+class _Device(_Row):
+    title: str
+    datasheet: str
+    bandwidth_bytes_per_s: Positive
+    peak_flops_per_s: dict[str, Positive]
+    effective: Annotated[tuple[_Said | _Share, ...], Field(min_length=1)]
+    prices: Annotated[tuple[_Said | _Implied, ...], Field(min_length=1)]
+
+
+class _File(_Row):
+    utilisation: _Said
+    cpu_core: _Said
+    devices: dict[str, _Device]
+
+
+@dataclass(frozen=True)
+class Table:
+    """All devices, what a training reaches of a peak where nobody has measured it, and one core of a CPU."""
+
+    devices: Mapping[str, Device]
+    utilisation: Figure
+    cpu_core: Figure
+
+
+def read(text: str, where: str) -> Table:
+    """A table of devices from TOML, in its order.
+
+    Args:
+        where: the file's name, for messages.
+
+    Raises:
+        UsageError: not TOML, or every key that is missing, unknown or not of its kind.
+    """
+    try:
+        file = _File.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{where}: {error}") from error
+    except ValidationError as error:
+        lines = [f"{where} [{'.'.join(map(str, each['loc']))}]: {each['msg']}" for each in error.errors()]
+        raise UsageError("\n".join(lines)) from error
+    share = _figure(file.utilisation)
+    found = {name: _device(where, name, written, share) for name, written in file.devices.items()}
+    return Table(found, share, _figure(file.cpu_core))
+
+
+def _device(where: str, name: str, written: _Device, share: Figure) -> Device:
+    peaks, effective = written.peak_flops_per_s, []
+    for each in written.effective:
+        if isinstance(each, _Said):
+            effective.append(_figure(each))
+        elif each.of_peak in peaks:
+            effective.append(replace(share, value=share.value * peaks[each.of_peak]))
+        else:
+            raise UsageError(f"{where} [devices.{name}]: no peak '{each.of_peak}'.{near(each.of_peak, list(peaks))}")
+    prices = tuple(_figure(price) for price in written.prices)
+    bandwidth = float(written.bandwidth_bytes_per_s)
+    return Device(name, written.title, peaks, bandwidth, written.datasheet, tuple(effective), prices)
+
+
+def _figure(written: _Said | _Implied) -> Figure:
+    if isinstance(written, _Said):
+        return Figure(float(written.value), written.basis, written.source, written.dated)
+    source = f"{written.source}: {written.usd} $ for {written.hours} h"
+    return Figure(sum(written.usd) / sum(written.hours), written.basis, source, written.dated)
+
+
+_FILE = Path(__file__).with_name("devices.toml")
+_TABLE = read(_FILE.read_text(encoding="utf-8"), f"bench/cost/{_FILE.name}")
+DEVICES, UTILISATION, CPU_CORE = _TABLE.devices, _TABLE.utilisation.value, _TABLE.cpu_core
 
 
 def device(name: str) -> Device:

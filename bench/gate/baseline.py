@@ -4,14 +4,14 @@ Builds no model and compares no speed: `last_seen` is for people, and nothing he
 """
 
 import json
-import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from bench.errors import StoreError, UsageError
+from bench import files
+from bench.errors import UsageError
 from bench.suite.schema import Key, Table, Text
 
 SCHEMA = 1
@@ -220,15 +220,6 @@ def write(baseline: Baseline, path: Path) -> None:
     """Replace the file in one step: a reader sees the old or the new one, never half.
 
     Raises:
-        StoreError: the folder cannot be written to.
+        StoreError: the folder cannot be written to; the old one stands.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with beside.open("w", encoding="utf-8") as new:
-            new.write(render(baseline))
-            new.flush()
-            os.fsync(new.fileno())
-        os.replace(beside, path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise StoreError(f"{path}: the baseline cannot be written: {error.strerror}. The old one stands") from error
+    files.write_text(path, render(baseline))

@@ -13,12 +13,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
+from torch.jit import ScriptModule
 from torch.utils.hooks import RemovableHandle
 
 from bench.cost.closed_forms import Counts, closed_form
 from bench.execution.context import Context
 from bench.measures.instruments.counters import Tally, count_fvcore, count_torch, explain_difference, listed
 from bench.measures.instruments.model import build, images
+from bench.measures.instruments.wrappers import Attempt, tensors, unwrapped
 from bench.plan.case import Case
 from bench.records.measurement import Reading
 from bench.registry import measures
@@ -61,18 +63,16 @@ def static(case: Case, context: Context) -> Iterator[Reading]:
 
 def look(case: Case) -> Look:
     """Build the case's model and count it, on the meta device if model and counters allow."""
-    try:
-        model, image = build(case, device="meta").eval(), images(case, batch_size=1, device="meta")
+    with Attempt() as attempt:
+        model, image = unwrapped(build(case, device="meta")).eval(), images(case, batch_size=1, device="meta")
         outputs, tally = run_once(model, image)
         return Look(model, outputs, tally, count_fvcore(model, image))
-    except (RuntimeError, TypeError) as error:
-        note = f"counted on the CPU with weights, because on the meta device: {first_line(error)}"
-    model, image = build(case, device="cpu").eval(), images(case, batch_size=1, device="cpu")
+    note = f"counted on the CPU with weights, because on the meta device: {first_line(attempt.refusal)}"
+    model, image = unwrapped(build(case, device="cpu")).eval(), images(case, batch_size=1, device="cpu")
     outputs, tally = run_once(model, image)
-    try:
+    with Attempt() as attempt:
         return Look(model, outputs, tally, count_fvcore(model, image), note)
-    except (RuntimeError, TypeError) as error:
-        return Look(model, outputs, tally, None, f"fvcore cannot trace the model: {first_line(error)}")
+    return Look(model, outputs, tally, None, f"fvcore cannot trace the model: {first_line(attempt.refusal)}")
 
 
 def run_once(model: nn.Module, image: Tensor) -> tuple[dict[str, int], Tally]:
@@ -82,21 +82,20 @@ def run_once(model: nn.Module, image: Tensor) -> tuple[dict[str, int], Tally]:
     def watch(name: str, module: nn.Module) -> RemovableHandle:
         return module.register_forward_hook(lambda _module, _inputs, out: outputs.update({name: elements(out)}))
 
-    hooks = [watch(name, module) for name, module in model.named_children()]
-    tally = count_torch(model, image)
-    for hook in hooks:
-        hook.remove()
-    return outputs, tally
+    hooks = [watch(name, module) for name, module in model.named_children() if not isinstance(module, ScriptModule)]
+    try:
+        return outputs, count_torch(model, image)
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def elements(output: object) -> int:
     """Elements of all tensors in a module's output."""
-    if isinstance(output, Tensor):
-        return output.numel()
-    return sum(elements(one) for one in output) if isinstance(output, (tuple, list)) else 0
+    return sum(one.numel() for one in tensors(output))
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: Exception | None) -> str:
     """An error's kind and the first line of its message: torch's go on for pages."""
     return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
 
@@ -104,13 +103,13 @@ def first_line(error: Exception) -> str:
 def parameter_rows(model: nn.Module, num_classes: int, closed: Counts | None) -> Iterator[Reading]:
     """Parameters in total, trainable, without the head and by module, and the elements held in buffers."""
     total, head = parameters(model), classifier_head(model, num_classes)
-    yield checked("params", total, closed.params if closed else total)
-    yield Reading("params_trainable", parameters(model, trainable=True))
+    yield checked("params", total, closed.params if closed else total, note=complex_note(model))
+    yield Reading("params_trainable", parameters(model, trainable=True), reason=complex_note(model))
     if head is None:
         reason = f"no linear layer or 1 x 1 convolution has {num_classes} outputs"
         yield Reading("params_headless", None, status="failed", reason=reason)
     else:
-        headless = total - parameters(head)
+        headless = total - owned_alone(head, model)
         yield checked("params_headless", headless, closed.params_headless if closed else headless)
     for path, module in model.named_modules():
         if path and path.count(".") < DEEPEST and parameters(module):
@@ -120,7 +119,26 @@ def parameter_rows(model: nn.Module, num_classes: int, closed: Counts | None) ->
 
 def parameters(module: nn.Module, trainable: bool = False) -> int:
     """Parameters of a module, a shared one counted once; only those with a gradient if `trainable`."""
-    return sum(one.numel() for one in module.parameters() if one.requires_grad or not trainable)
+    return sum(size(one) for one in module.parameters() if one.requires_grad or not trainable)
+
+
+def owned_alone(head: nn.Module, model: nn.Module) -> int:
+    """Parameters that go with the head: a weight that a layer outside of it has too stays."""
+    inside_head = {id(module) for module in head.modules()}
+    others = [module for module in model.modules() if id(module) not in inside_head]
+    kept = {id(one) for module in others for one in module.parameters(recurse=False)}
+    return sum(size(one) for one in head.parameters() if id(one) not in kept)
+
+
+def size(parameter: Tensor) -> int:
+    """Real numbers in a parameter: a complex one is two."""
+    return parameter.numel() * (2 if parameter.is_complex() else 1)
+
+
+def complex_note(model: nn.Module) -> str | None:
+    """What a reader of a count of parameters has to know where some are complex."""
+    found = sum(one.numel() for one in model.parameters() if one.is_complex())
+    return f"{found:,} complex weights count as two real ones each" if found else None
 
 
 def classifier_head(model: nn.Module, num_classes: int) -> nn.Module | None:
@@ -130,18 +148,19 @@ def classifier_head(model: nn.Module, num_classes: int) -> nn.Module | None:
 
 
 def outputs_of(module: nn.Module) -> int | None:
-    """Outputs of a layer that can be a head, None for any other."""
-    if isinstance(module, nn.Linear):
-        return module.out_features
-    if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d)) and set(module.kernel_size) == {1}:
-        return module.out_channels
+    """Outputs of a layer that can be a head, None for any other. A scripted or traced layer keeps its class's name."""
+    name = getattr(module, "original_name", None)
+    if isinstance(module, nn.Linear) or name == "Linear":
+        return int(module.weight.shape[0])
+    if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d)) or name in ("Conv1d", "Conv2d", "Conv3d"):
+        return int(module.weight.shape[0]) if set(module.weight.shape[2:]) == {1} else None
     return None
 
 
-def checked(metric: str, counted: int, expected: int) -> Reading:
+def checked(metric: str, counted: int, expected: int, note: str | None = None) -> Reading:
     """The count, unless the closed form says otherwise: then one of them is wrong, and neither is the answer."""
     if counted == expected:
-        return Reading(metric, counted)
+        return Reading(metric, counted, reason=note)
     return Reading(metric, None, status="failed", reason=f"the model has {counted:,}, its closed form {expected:,}")
 
 
@@ -160,7 +179,8 @@ def mac_rows(seen: Look, closed: Counts | None) -> Iterator[Reading]:
     if problems:
         yield Reading("macs", None, status="failed", reason="; ".join(problems))
     else:
-        yield Reading("macs", seen.torch.total, reason=seen.note)
+        notes = [seen.note, "a product of complex numbers counts as one" if complex_note(seen.model) else None]
+        yield Reading("macs", seen.torch.total, reason="; ".join(note for note in notes if note) or None)
     for operator, macs in seen.torch.macs.items():
         yield Reading("macs_by_operator", macs, part=operator.removeprefix("aten::"))  # `bmm`: suites name these
 

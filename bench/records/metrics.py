@@ -1,18 +1,27 @@
-"""The one table of metrics: unit, better direction, protocol number, meaning, and how a value is printed.
+"""The one table of metrics: unit, better direction, protocol number, meaning, what it depends on, how it is printed.
 
-Nothing is measured here. When the way of measuring a metric changes, its protocol is raised, and comparisons with
-older rows answer "not comparable" by themselves.
+Nothing is measured here, and no other file says by a metric's name what must match. When the way of measuring a metric
+changes, its protocol is raised, and comparisons with older rows answer "not comparable" by themselves.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
+
+from bench.errors import near
 
 Better = Literal["higher", "lower", "neither"]
+# model: the same on every machine and for any data. data: learned, so it takes seeds and the same images. machine: a
+# clock or an allocator, so it counts only from the same device, threads and batch.
+Depends = Literal["model", "data", "machine"]
 
 
 @dataclass(frozen=True)
 class Metric:
-    """What one number means. `unit` is the base unit its rows are stored in."""
+    """What one number means. `unit` is the base unit its rows are stored in.
+
+    From `depends` follow what must match before two values are compared, whether seeds are needed and whether a clock
+    is involved. A plug-in's metric that does not say is taken to depend on the machine, which asks for most.
+    """
 
     name: str
     unit: str
@@ -21,6 +30,13 @@ class Metric:
     measure: str  # the measure that yields it
     meaning: str
     decimals: int = 0
+    depends: Depends = "machine"
+    on_test_images: bool = False  # a share of test images, whose number bounds what it can tell
+
+    @property
+    def timed(self) -> bool:
+        """Whether a value is a reading of a clock, which scatters; what is counted on a machine does not."""
+        return self.depends == "machine" and self.unit not in _COUNTED
 
 
 # unit -> how it is written after a number; singular base units as stored.
@@ -47,163 +63,159 @@ UNITS: dict[str, str] = {
     "1": "",
 }
 
+_COUNTED = ("parameters", "macs", "flops", "elements", "bytes", "epochs", "images", "tokens")
+
 _TABLE = (
-    Metric("params", "parameters", "lower", 1, "static", "all parameters, each counted once even when shared"),
-    Metric("params_trainable", "parameters", "lower", 1, "static", "parameters that receive a gradient"),
-    Metric("params_headless", "parameters", "lower", 1, "static", "parameters without the classifier head"),
     Metric(
-        "params_by_module", "parameters", "lower", 1, "static", "parameters below one named module (part = its path)"
-    ),
-    Metric("buffer_elements", "elements", "lower", 1, "static", "elements held in buffers, such as running statistics"),
-    Metric(
-        "output_elements",
-        "elements",
-        "neither",
-        1,
-        "static",
-        "elements one module returns for one image (part = its path)",
-    ),
-    Metric("macs", "macs", "lower", 1, "static", "multiply-accumulates of convolutions and matrix products, one image"),
-    Metric("macs_fvcore", "macs", "lower", 1, "static", "the same, as fvcore counts them"),
-    Metric("macs_torch", "macs", "lower", 1, "static", "the same, as torch's own counter sees them"),
-    Metric("macs_closed_form", "macs", "lower", 1, "static", "the same, from the closed form of the model family"),
-    Metric("macs_by_operator", "macs", "lower", 1, "static", "multiply-accumulates of one operator (part = its name)"),
-    Metric(
-        "uncounted_calls",
-        "1",
-        "lower",
-        1,
-        "static",
-        "calls of an operator that a counter does not know (part = counter: operator)",
+        "params", "parameters", "lower", 1, "static",
+        "all parameters, each counted once even when shared", depends="model",
     ),
     Metric(
-        "coverage_pct",
-        "%",
-        "higher",
-        1,
-        "static",
-        "share of operator calls that the counters know or that do no arithmetic",
-        1,
-    ),
-    Metric("latency_s", "s", "lower", 1, "timing", "seconds of one forward pass, one block of repeats per row", 6),
-    Metric("latency_p50_s", "s", "lower", 1, "timing", "median seconds of one forward pass over single calls", 6),
-    Metric(
-        "latency_p95_s", "s", "lower", 1, "timing", "95th percentile seconds of one forward pass over single calls", 6
+        "params_trainable", "parameters", "lower", 1, "static",
+        "parameters that receive a gradient", depends="model",
     ),
     Metric(
-        "fps",
-        "images/s",
-        "higher",
-        1,
-        "timing",
-        "images per second of inference, batch already on the device, one block per row",
-        1,
+        "params_headless", "parameters", "lower", 1, "static",
+        "parameters without the classifier head", depends="model",
     ),
     Metric(
-        "time_ratio",
-        "ratio",
-        "neither",
-        1,
-        "side_by_side",
-        "time of the model over time of another, blocks interleaved in one process",
-        3,
+        "params_by_module", "parameters", "lower", 1, "static",
+        "parameters below one named module (part = its path)", depends="model",
     ),
     Metric(
-        "forward_peak_bytes",
-        "bytes",
-        "lower",
-        1,
-        "memory",
-        "peak bytes of one inference forward pass, weights included",
+        "buffer_elements", "elements", "lower", 1, "static",
+        "elements held in buffers, such as running statistics", depends="model",
     ),
     Metric(
-        "train_step_peak_bytes",
-        "bytes",
-        "lower",
-        1,
-        "memory",
-        "peak bytes of one training step, weights and optimiser included",
+        "output_elements", "elements", "neither", 1, "static",
+        "elements one module returns for one image (part = its path)", depends="model",
     ),
     Metric(
-        "train_loss",
-        "nats",
-        "lower",
-        1,
-        "accuracy",
-        "mean training loss over the epoch, as trained (augmented, dropout on)",
-        3,
+        "macs", "macs", "lower", 1, "static",
+        "multiply-accumulates of convolutions and matrix products, one image", depends="model",
+    ),
+    Metric("macs_fvcore", "macs", "lower", 1, "static", "the same, as fvcore counts them", depends="model"),
+    Metric("macs_torch", "macs", "lower", 1, "static", "the same, as torch's own counter sees them", depends="model"),
+    Metric(
+        "macs_closed_form", "macs", "lower", 1, "static",
+        "the same, from the closed form of the model family", depends="model",
     ),
     Metric(
-        "train_top1_pct",
-        "%",
-        "higher",
-        1,
-        "accuracy",
-        "training accuracy over the epoch, as trained (augmented, dropout on)",
-        2,
+        "macs_by_operator", "macs", "lower", 1, "static",
+        "multiply-accumulates of one operator (part = its name)", depends="model",
     ),
-    Metric("test_loss", "nats", "lower", 1, "accuracy", "mean cross-entropy on the test set after the epoch", 3),
-    Metric("test_top1_pct", "%", "higher", 1, "accuracy", "test accuracy after the epoch", 2),
-    Metric("epoch_s", "s", "lower", 1, "accuracy", "seconds of one training epoch without its evaluation", 1),
-    Metric("train_fps", "images/s", "higher", 1, "accuracy", "training images per second over the epoch", 1),
     Metric(
-        "patch_filters",
-        "1",
-        "neither",
-        1,
-        "accuracy",
+        "uncounted_calls", "1", "lower", 1, "static",
+        "calls of an operator that a counter does not know (part = counter: operator)", depends="model",
+    ),
+    Metric(
+        "coverage_pct", "%", "higher", 1, "static",
+        "share of operator calls that the counters know or that do no arithmetic", decimals=1, depends="model",
+    ),
+    Metric(
+        "latency_s", "s", "lower", 1, "timing",
+        "seconds of one forward pass, one block of repeats per row", decimals=6, depends="machine",
+    ),
+    Metric(
+        "latency_p50_s", "s", "lower", 1, "timing",
+        "median seconds of one forward pass over single calls", decimals=6, depends="machine",
+    ),
+    Metric(
+        "latency_p95_s", "s", "lower", 1, "timing",
+        "95th percentile seconds of one forward pass over single calls", decimals=6, depends="machine",
+    ),
+    Metric(
+        "fps", "images/s", "higher", 1, "timing",
+        "images per second of inference, batch already on the device, one block per row", decimals=1, depends="machine",
+    ),
+    Metric(
+        "time_ratio", "ratio", "neither", 1, "side_by_side",
+        "time of the model over time of another, blocks interleaved in one process", decimals=3, depends="machine",
+    ),
+    Metric(
+        "forward_peak_bytes", "bytes", "lower", 1, "memory",
+        "peak bytes of one inference forward pass, weights included", depends="machine",
+    ),
+    Metric(
+        "train_step_peak_bytes", "bytes", "lower", 1, "memory",
+        "peak bytes of one training step, weights and optimiser included", depends="machine",
+    ),
+    Metric(
+        "train_loss", "nats", "lower", 1, "accuracy",
+        "mean training loss over the epoch, as trained (augmented, dropout on)", decimals=3, depends="data",
+    ),
+    Metric(
+        "train_top1_pct", "%", "higher", 1, "accuracy",
+        "training accuracy over the epoch, as trained (augmented, dropout on)", decimals=2, depends="data",
+    ),
+    Metric(
+        "test_loss", "nats", "lower", 1, "accuracy",
+        "mean cross-entropy on the test set after the epoch", decimals=3, depends="data",
+    ),
+    Metric(
+        "test_top1_pct", "%", "higher", 1, "accuracy",
+        "test accuracy after the epoch", decimals=2, depends="data", on_test_images=True,
+    ),
+    Metric(
+        "epoch_s", "s", "lower", 1, "accuracy",
+        "seconds of one training epoch without its evaluation", decimals=1, depends="machine",
+    ),
+    Metric(
+        "train_fps", "images/s", "higher", 1, "accuracy",
+        "training images per second over the epoch", decimals=1, depends="machine",
+    ),
+    Metric(
+        "patch_filters", "1", "neither", 1, "accuracy",
         "filters of the patch embedding (part = its path); the largest ones after the last epoch are its detail",
+        depends="model",
     ),
     Metric(
-        "opposite_cosine",
-        "1",
-        "neither",
-        1,
-        "accuracy",
+        "opposite_cosine", "1", "neither", 1, "accuracy",
         "mean cosine of each token-mixing unit with its most opposite one (part = path); epoch 0 is before training",
-        2,
+        decimals=2, depends="data",
     ),
-)
+)  # fmt: skip
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _TABLE}
 
 
 def register(metric: Metric) -> Metric:
-    """Add a metric that a plug-in's measure yields. The unit must be one of `UNITS`.
+    """Add a metric that a plug-in's measure yields. Nothing is kept of one that is refused.
 
     Raises:
-        ValueError: the name is taken by another metric, or the unit is not known.
+        ValueError: the name is taken by another metric, or the unit, the direction or what it depends on is not known.
     """
+    for field, known in (("unit", [*UNITS]), ("better", get_args(Better)), ("depends", get_args(Depends))):
+        value = getattr(metric, field)
+        if value not in known:
+            raise ValueError(f"metric '{metric.name}': no {field} '{value}'.{near(str(value), [*known])}")
     if METRICS.setdefault(metric.name, metric) != metric:
         raise ValueError(f"metric '{metric.name}' is already {METRICS[metric.name]}")
-    if metric.unit not in UNITS:
-        raise ValueError(f"metric '{metric.name}': unit '{metric.unit}' is not one of {', '.join(UNITS)}")
     return metric
 
 
-# What must be equal before two values of a metric may be compared. Counts depend on nothing but the model; anything
-# with a clock depends on the machine too. Keys are columns of Measurement.
-ALWAYS = ("model", "params_json", "protocol", "part")
-LEARNED = (*ALWAYS, "dataset_sha256", "n_train", "n_test", "precision")
-CLOCKED = (*ALWAYS, "batch_size", "image_size", "device", "device_name", "precision", "layout", "compiled", "threads")
-CONDITIONS: dict[str, tuple[str, ...]] = {
-    "train_loss": LEARNED,
-    "train_top1_pct": LEARNED,
-    "test_loss": LEARNED,
-    "test_top1_pct": LEARNED,
-    "opposite_cosine": LEARNED,
-    "latency_s": CLOCKED,
-    "latency_p50_s": CLOCKED,
-    "latency_p95_s": CLOCKED,
-    "fps": CLOCKED,
-    "time_ratio": CLOCKED,
-    "epoch_s": CLOCKED,
-    "train_fps": CLOCKED,
-    "forward_peak_bytes": CLOCKED,
-    "train_step_peak_bytes": CLOCKED,
-}
+# What must be equal before two values of a metric may be compared, by what it depends on. Keys are columns of
+# Measurement.
+_ALWAYS = ("model", "params_json", "protocol", "part")
+_CONDITIONS: dict[Depends, tuple[str, ...]] = {
+    "model": _ALWAYS,
+    "data": (*_ALWAYS, "dataset_sha256", "n_train", "n_test", "precision"),
+    "machine": (
+        *_ALWAYS, "batch_size", "image_size", "device", "device_name", "precision", "layout", "compiled", "threads",
+    ),
+}  # fmt: skip
+
+
+def depends(metric: str) -> Depends:
+    """What a metric depends on. One that is not in the table (its plug-in is not loaded) may depend on the machine."""
+    return METRICS[metric].depends if metric in METRICS else "machine"
 
 
 def conditions(metric: str) -> tuple[str, ...]:
     """The columns that must agree before two rows of `metric` may be compared."""
-    return CONDITIONS.get(metric, ALWAYS)
+    return _CONDITIONS[depends(metric)]
+
+
+def from_anywhere() -> list[str]:
+    """The metrics whose values are the same on every machine."""
+    return [metric.name for metric in METRICS.values() if metric.depends != "machine"]

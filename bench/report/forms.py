@@ -27,7 +27,7 @@ from markupsafe import Markup
 from bench.ci import badge, github, junit
 from bench.ci.as_json import dumps, plain
 from bench.ci.markdown import escaped
-from bench.errors import UsageError
+from bench.files import write_bytes, write_text
 from bench.report.charts.palette import ALL_COLOURS, FONT_STACK, LEAST_WIDTH, SHAPES
 from bench.report.charts.svg import Figure
 from bench.report.compose import build
@@ -93,14 +93,9 @@ def write(
     if str(path) == "-":
         sys.stdout.write(text)
         return None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-        for image, content in images.items():
-            (path.parent / image).parent.mkdir(exist_ok=True)
-            (path.parent / image).write_bytes(content)
-    except OSError as error:
-        raise UsageError(f"the report cannot be written to {path}: {error.strerror}") from error
+    for image, content in images.items():  # first, so that no page points at a figure that is not there
+        write_bytes(path.parent / image, content)
+    write_text(path, text)
     return path
 
 

@@ -5,13 +5,13 @@ nothing of what the rows mean.
 """
 
 import csv
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow
 import pyarrow.csv
 
+from bench import files
 from bench.errors import StoreError
 from bench.store.delta import told
 
@@ -25,11 +25,8 @@ def write_csv(rows: pyarrow.Table, path: Path) -> Path:
     """Write sorted rows; a file of that name is replaced at once or not at all. Raises StoreError."""
     names = dict.fromkeys([*_ORDER, *rows.schema.names])
     keys = [(name, "ascending") for name in names if name in rows.schema.names]
-    part = path.with_suffix(".part")
-    with told(f"{path} cannot be written"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pyarrow.csv.write_csv(rows.sort_by(keys), part)
-        os.replace(part, path)
+    with told(f"{path} cannot be written"), files.replaced(path) as new:
+        pyarrow.csv.write_csv(rows.sort_by(keys), new)
     return path
 
 

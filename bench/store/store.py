@@ -17,7 +17,7 @@ import pyarrow.compute
 from bench.errors import StoreError, UsageError
 from bench.plan.case import Case
 from bench.records.measurement import SCHEMA, Environment, Measurement, as_row, columns
-from bench.records.metrics import METRICS, conditions
+from bench.records.metrics import METRICS, from_anywhere
 from bench.store.delta import Table, matching
 from bench.store.exports import kind_of, read_csv, write_csv
 
@@ -156,7 +156,7 @@ class Store:
         elsewhere = rows["device_name"].ne(device_name) | rows["threads"].ne(threads)
         if torch is not None:
             elsewhere |= rows["run_id"].map(self.environments().set_index("run_id")["torch"]).ne(torch)
-        clocked = rows["metric"].isin([metric for metric in METRICS if "device_name" in conditions(metric)])
+        clocked = ~rows["metric"].isin(from_anywhere())
         rows = rows[~(clocked & elsewhere)]
         newest = rows.sort_values("started_at").groupby("case_id")["run_id"].last()
         rows = rows[rows["run_id"].eq(rows["case_id"].map(newest))]

@@ -4,14 +4,14 @@ Decides neither when to save nor what to do with what it reads, and runs no code
 """
 
 import io
-import os
 import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from bench.errors import MeasurementError
+from bench import files
+from bench.errors import MeasurementError, StoreError
 
 
 def pack(state: dict[str, Any]) -> bytes:
@@ -34,18 +34,12 @@ def save(path: Path, packed: bytes) -> None:
     Raises:
         MeasurementError: the folder cannot be written to, or the disk is full.
     """
-    unfinished = path.with_name(path.name + ".unfinished")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with unfinished.open("wb") as file:
-            file.write(packed)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    except OSError as error:
-        raise MeasurementError(
-            f"checkpoint {named(path)} ({len(packed):,} bytes) cannot be written: {error.strerror}"
-        ) from error
+        files.write_bytes(path, packed)
+    except StoreError as error:
+        why = getattr(error.__cause__, "strerror", None)
+        # A row carries this, so it names no folder of the machine.
+        raise MeasurementError(f"checkpoint {named(path)} ({len(packed):,} bytes) cannot be written: {why}") from error
 
 
 def load(path: Path, device: str) -> dict[str, Any] | None:

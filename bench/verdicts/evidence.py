@@ -13,7 +13,7 @@ from typing import Any, Literal
 from bench.errors import UsageError
 from bench.plan.case import Case
 from bench.records import written
-from bench.records.metrics import METRICS, conditions
+from bench.records.metrics import METRICS, conditions, depends
 from bench.statistics import intervals
 from bench.suite import expression
 from bench.suite.schema import Quantity
@@ -111,12 +111,12 @@ def planned_cases(ledger: Ledger, text: str, constants: Mapping[str, float]) -> 
 
 def is_clocked(metric: str | None) -> bool:
     """Whether a metric depends on the machine."""
-    return metric is not None and "device_name" in conditions(metric)
+    return metric is not None and depends(metric) == "machine"
 
 
 def is_learned(metric: str | None) -> bool:
     """Whether a metric depends on training and test data."""
-    return metric is not None and "dataset_sha256" in conditions(metric)
+    return metric is not None and depends(metric) == "data"
 
 
 @dataclass(frozen=True)
@@ -277,7 +277,7 @@ class _Search:
         if any(sample.seed is not None for sample in samples) or any(is_learned(metric) for metric in metrics):
             return "seed"
         # Peak bytes are counted by the allocator; a single reading of a clock stays a reading.
-        timed = any(is_clocked(metric) and METRICS[str(metric)].unit != "bytes" for metric in metrics)
+        timed = any(metric is not None and METRICS[metric].timed for metric in metrics)
         return "repeat" if timed else "exact"
 
 

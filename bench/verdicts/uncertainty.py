@@ -6,6 +6,7 @@ Invents no spread: where nothing is known of it, the interval has no bounds and 
 import math
 from collections.abc import Mapping
 
+from bench.records.metrics import METRICS
 from bench.statistics import intervals
 from bench.statistics.intervals import Interval
 from bench.suite import expression
@@ -14,7 +15,6 @@ from bench.verdicts.bands import plural
 from bench.verdicts.evidence import Evidence, is_learned
 
 SEEDS = 3  # what a trained value needs unless its check says otherwise
-ON_TEST_IMAGES = ("test_top1_pct",)  # shares of test images, whose number bounds what they can tell
 
 
 def interval_of(text: str, constants: Mapping[str, float], evidence: Evidence) -> Interval:
@@ -76,7 +76,7 @@ def _resolutions(evidence: Evidence) -> dict[str, float]:
     found = {}
     for name, rows in evidence.rows.items():
         value, images = evidence.inputs.get(name), rows[0].n_test
-        if rows[0].metric in ON_TEST_IMAGES and isinstance(value, float) and images:
+        if METRICS[rows[0].metric].on_test_images and isinstance(value, float) and images:
             found[name] = intervals.accuracy_resolution(value, int(images))
     return found
 

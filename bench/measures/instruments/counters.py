@@ -1,7 +1,7 @@
 """Multiply-accumulates of one forward pass, operator by operator, by two counters: torch's formulas and fvcore.
 
-Takes no operator for nothing: what a counter has no formula for, and what is not known to be free of products, is
-listed by name. Only convolutions and matrix products count; norms and pooling, which fvcore adds, are left out.
+Takes no operator for nothing: what a counter has no formula for, and what `operators` does not know to be free of
+products, is listed by name. Only convolutions and matrix products count; norms and pooling, which fvcore adds, do not.
 
 torch's counter sees the operators that reach the device; fvcore sees the graph of a trace. Their names differ, their
 formulas too, and so an operator that one of them misses or counts wrongly shows up as a difference.
@@ -21,6 +21,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
 from bench.measures.instruments.meta_device import QuickShapes, TraceableConvolutions
+from bench.measures.instruments.operators import is_free_of_products
+from bench.measures.instruments.wrappers import OnlyTensors, uncompiled
 
 Shape = Sequence[int]
 aten = torch.ops.aten
@@ -57,37 +59,6 @@ TERMS: dict[str, tuple[int, Callable[[Shape], int]]] = {
     "aten::_convolution_mode": (1, lambda weight: prod(weight[1:])),  # padding="same"
 }
 
-# Neither pointwise, nor a reduction, nor a view by torch's own tags, and yet without a product of matrices.
-FREE_OF_PRODUCTS = """
-_fused_rms_norm _native_batch_norm_legit _native_batch_norm_legit_no_training batch_norm group_norm instance_norm
-layer_norm native_batch_norm native_group_norm native_layer_norm rms_norm
-_log_softmax _safe_softmax _softmax cumsum log_softmax softmax sort topk
-_adaptive_avg_pool2d _adaptive_avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d
-adaptive_max_pool2d avg_pool1d avg_pool2d avg_pool3d max_pool1d max_pool2d max_pool2d_with_indices max_pool3d
-_upsample_bicubic2d_aa _upsample_bilinear2d_aa grid_sampler upsample_bicubic2d upsample_bilinear2d upsample_linear1d
-upsample_nearest1d upsample_nearest2d
-dropout feature_dropout glu hardswish native_dropout prelu
-_local_scalar_dense _reshape_copy _to_copy _unsafe_index _unsafe_view as_strided_ cat channel_shuffle col2im
-constant_pad_nd copy_ embedding flip gather im2col index index_add index_copy index_put index_select item
-masked_scatter meshgrid numel one_hot pad pixel_shuffle pixel_unshuffle reflection_pad2d repeat repeat_interleave
-replication_pad2d roll scatter scatter_add stack tril triu unsafe_chunk unsafe_split unsafe_split_with_sizes
-arange bernoulli_ empty empty_like empty_strided eye fill full full_like linspace new_empty new_empty_strided
-new_full new_ones new_zeros ones ones_like rand rand_like randn scalar_tensor zero_ zeros zeros_like
-"""
-_FREE = frozenset(FREE_OF_PRODUCTS.split())
-
-
-def is_free_of_products(name: str) -> bool:
-    """Whether an operator such as `aten::gelu` can hold no convolution and no matrix product, as far as is known."""
-    namespace, _, base = name.partition("::")
-    if namespace != "aten":
-        return False
-    if base in _FREE or base.removesuffix("_") in _FREE:
-        return True
-    packet = getattr(aten, base, None)
-    overloads = [getattr(packet, overload) for overload in packet.overloads()] if packet else []
-    return any(one.is_view or {torch.Tag.pointwise, torch.Tag.reduction} & set(one.tags) for one in overloads)
-
 
 def count_torch(model: nn.Module, images: Tensor) -> Tally:
     """Count with the formulas of `torch.utils.flop_counter`, which are in FLOPs: two for each multiply-accumulate.
@@ -95,7 +66,7 @@ def count_torch(model: nn.Module, images: Tensor) -> Tally:
     Raises:
         RuntimeError: the model cannot run on the device it is on.
     """
-    with torch.no_grad(), attention_in_parts(), QuickShapes(), Recorder() as recorder:
+    with torch.no_grad(), uncompiled(), attention_in_parts(), QuickShapes(), Recorder() as recorder:
         model(images)
     return recorder.tally
 
@@ -169,9 +140,9 @@ def count_fvcore(model: nn.Module, images: Tensor) -> Tally:
     Raises:
         RuntimeError: the model cannot be traced, or holds an einsum of more than two factors.
     """
-    analysis = FlopCountAnalysis(model, images).set_op_handle(**FVCORE_HANDLES)
+    analysis = FlopCountAnalysis(OnlyTensors(model), images).set_op_handle(**FVCORE_HANDLES)
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
-    with torch.no_grad(), QuickShapes(), TraceableConvolutions():
+    with torch.no_grad(), uncompiled(), QuickShapes(), TraceableConvolutions():
         counted = analysis.by_operator()
     unknown = {name: calls for name, calls in analysis.unsupported_ops().items() if not is_free_of_products(name)}
     macs = {f"aten::{name}": int(macs) for name, macs in counted.items() if not is_free_of_products(f"aten::{name}")}

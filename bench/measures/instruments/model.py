@@ -9,8 +9,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from bench.errors import MeasurementError, UsageError
+from bench.measures.instruments.wrappers import uncompiled
 from bench.plan.case import Case
 from bench.registry import models
 
@@ -35,10 +37,32 @@ def build(case: Case, *, device: str | None = None, seed: int = 0) -> nn.Module:
         model = call_factory(
             case.factory, num_classes=case.num_classes, image_size=case.image_size, **dict(case.model_args)
         )
-    model = model.to(device=device, dtype=precision, memory_format=layout)  # type: ignore[call-overload]
+        show_an_image(model, case.image_size)
+    model = cast(model, precision).to(device=device, memory_format=layout)  # type: ignore[call-overload]
     if case.compiled:
         model.compile()  # in place: the parameters keep their names
     return model
+
+
+def show_an_image(model: nn.Module, image_size: int) -> None:
+    """Let lazy layers, which learn their sizes from their first input, draw their weights; others stay untouched."""
+    if not any(is_lazy(each) for each in (*model.parameters(), *model.buffers())):
+        return
+    training = {module: module.training for module in model.modules()}
+    with torch.no_grad(), uncompiled():
+        model.eval()(torch.zeros(1, 3, image_size, image_size))
+    for module, was in training.items():
+        module.training = was
+
+
+def cast(model: nn.Module, precision: torch.dtype) -> nn.Module:
+    """The model with its real weights and buffers in `precision`, and its complex ones as they are.
+
+    A cast to a real type would drop the imaginary half of a complex weight.
+    """
+    if not any(each.is_complex() for each in (*model.parameters(), *model.buffers())):
+        return model.to(dtype=precision)
+    return model._apply(lambda each: each.to(precision) if each.is_floating_point() else each)
 
 
 def call_factory(name: str, **arguments: Any) -> nn.Module:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.records.metrics import CLOCKED, LEARNED, METRICS, conditions
+from bench.records.metrics import METRICS, depends
 from bench.records.written import difference_unit
 from bench.statistics import intervals
 from bench.statistics.intervals import Interval
@@ -21,7 +21,6 @@ Word = Literal["equal", "different", "better", "worse", "higher", "lower", "no c
 # Both medians lie in their intervals at once with at least 95 %.
 _EACH_CONFIDENCE = 0.975
 _METHOD = "at least 95 %: order statistics of both medians"
-_CLOCK_UNITS = ("s", "h", "images/s", "flops/s", "ratio")
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def effects(first: Series, second: Series, varying: Sequence[str] = ()) -> Itera
     what = named(first, varying)
     if not (first.samples and second.samples):
         yield _by_status(first, second, what)
-    elif conditions(first.metric) == LEARNED:
+    elif depends(first.metric) == "data":
         yield from _learned(first, second, what)
     else:
         yield _measured(first, second, what)
@@ -124,7 +123,7 @@ def _paired(series: Series, what: str, first: list[float], second: list[float]) 
 
 def _measured(first: Series, second: Series, what: str) -> Compared:
     values = [[sample.value for sample in series.samples] for series in (first, second)]
-    clock = conditions(first.metric) == CLOCKED and first.unit in _CLOCK_UNITS
+    clock = first.metric not in METRICS or METRICS[first.metric].timed
     if not clock and len(values[0]) == len(values[1]) == 1:
         return _compared(first, what, "exact", values, *_exact(values[0][0], values[1][0]))
     kind: Kind = "single" if len(values[0]) == len(values[1]) == 1 else "blocks"
