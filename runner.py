@@ -16,7 +16,7 @@ from bench.commands import baseline as of_baseline
 from bench.commands import check as of_check
 from bench.commands import ending, loading
 from bench.commands import run as of_run
-from bench.errors import BenchError
+from bench.errors import BenchError, UsageError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 DEFAULT_STORE = "results/store"
@@ -270,11 +270,11 @@ def doctor(data: Path | None, quick: bool, as_json: bool) -> None:
 @baseline_option
 @click.option("--only", multiple=True, metavar="GLOB", help="Only guards with such a key, e.g. 'mixer*'.")
 @click.option("--static-only", is_flag=True, help="Only counts, shapes and types: exact, in seconds.")
-@click.option("--throughput", is_flag=True, help="Speed is a must: exit 3 when the baseline's code cannot be had.")
+@click.option("--throughput", is_flag=True, help="Speed too, which is the default; not with --static-only.")
 @click.option("--ref", metavar="COMMIT", help="Compare speed with this commit.  [default: the baseline's]")
 @click.option("--ref-python", type=click.Path(path_type=Path), metavar="PATH", help="The baseline side's Python.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option("--strict", is_flag=True, help="Exit 4 when speed was skipped or stays undecided.")
+@click.option("--strict", is_flag=True, help="Exit 4 when speed stays undecided.")
 @click.option("--seed", type=int, metavar="N", help="Draws the orders within and between rounds.  [default: a new one]")
 @json_option
 @click.option("--junit", type=click.Path(path_type=Path), metavar="PATH", help="Also write JUnit XML.")
@@ -290,16 +290,24 @@ def doctor(data: Path | None, quick: bool, as_json: bool) -> None:
 @click.option("--inject", type=click.FloatRange(0, 900), default=0.0, metavar="PCT", help="Slow this side down by PCT.")
 @click.option("--record", type=click.Path(path_type=Path), metavar="PATH", help="Keep each self-test as a JSON line.")
 def check(
-    suite: Path, strict: bool, as_json: bool, github: bool, self_test: int | None, inject: float, **options: Any
-) -> None:
+    suite: Path, baseline: Path | None, only: tuple[str, ...], static_only: bool, throughput: bool, ref: str | None,
+    ref_python: Path | None, device: str, strict: bool, seed: int | None, as_json: bool, junit: Path | None,
+    github: bool, benchmark_json: Path | None, badge: Path | None, self_test: int | None, inject: float,
+    record: Path | None,
+) -> None:  # fmt: skip
     """Check that the guarded models are still what was accepted, and still as fast."""
+    from bench.gate.wish import CheckWish, SelfTestWish, drawn
+
     with ending.a_bug_is_no_finding():
-        files = {form: options.pop(form) for form in ("junit", "benchmark_json", "badge")}
-        record = options.pop("record")
+        if static_only and throughput:
+            raise UsageError("--static-only and --throughput: one leaves speed out, the other asks for it")
+        seed = drawn() if seed is None else seed
+        wish = CheckWish(baseline, not static_only, device, seed, ref, ref_python, inject)
         if self_test:
-            chosen = {name: options[name] for name in ("baseline", "only", "device", "seed", "ref")}
-            raise SystemExit(of_check.self_test(suite, self_test, inject, as_json=as_json, record=record, **chosen))
-        outcomes = of_check.check(suite, inject_pct=inject, **options)
+            asked = SelfTestWish(self_test, inject, record)
+            raise SystemExit(of_check.self_test(suite, only, wish, asked, as_json=as_json))
+        files = {"junit": junit, "benchmark_json": benchmark_json, "badge": badge}
+        outcomes = of_check.check(suite, only, wish)
         raise SystemExit(of_check.tell(outcomes, strict=strict, as_json=as_json, github=github, files=files))
 
 

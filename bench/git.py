@@ -75,16 +75,25 @@ class GitFailed(MeasurementError):
     """Git refused, for a reason that its own words give."""
 
 
+class NotTrusted(GitFailed):
+    """The repository belongs to somebody else, and git does not read it until it is told to."""
+
+
 def top_level(folder: Path) -> Path:
     """The root of the working tree that a folder lies in.
 
     Raises:
-        NoGit, NotARepository
+        NoGit, NotARepository, NotTrusted
     """
     done = git(folder, "rev-parse", "--show-toplevel")
     if done.returncode or not done.stdout.strip():
-        said = done.stderr.strip() or "it has no working tree"
-        raise NotARepository(f"{folder} is not in a git repository, so there is no baseline code to run: {said}")
+        said = " ".join(done.stderr.split()) or "it has no working tree"
+        if "dubious ownership" in said or "safe.directory" in said:
+            raise NotTrusted(f"git does not trust the repository of {folder}. In its own words: {said}")
+        raise NotARepository(
+            f"{folder} is not in a git repository, so there is no baseline code to run: clone the repository instead "
+            f"of unpacking or installing a copy of it ({said})"
+        )
     return Path(done.stdout.removesuffix("\n"))
 
 
@@ -103,10 +112,40 @@ def full_name(repository: Path, commit: str) -> str:
             return done.stdout.strip()
     if git(root, "rev-parse", "--is-shallow-repository").stdout.strip() == "true":
         raise ShallowClone(
-            f"commit {commit} is not in this shallow clone of {root.name}: fetch with full history "
+            f"commit {commit} is not in this shallow clone, {root.name}: fetch with full history "
             "(git fetch --unshallow; in a GitHub workflow, actions/checkout with fetch-depth: 0)"
         )
     raise CommitMissing(f"no commit '{commit}' in {root}: fetch it, or accept a new baseline")
+
+
+def tree_of(repository: Path, commit: str) -> str:
+    """The name of a commit's tree: equal code has the same one, whatever the commit is called. Raises GitFailed."""
+    done = git(repository, "rev-parse", "--verify", "--quiet", f"{commit}^{{tree}}")
+    if done.returncode:
+        raise GitFailed(f"git does not know the tree of {commit}: {done.stderr.strip()}")
+    return done.stdout.strip()
+
+
+def commit_with(repository: Path, tree: str) -> str | None:
+    """The newest commit of the history that is checked out which has this very tree."""
+    listed = git(repository, "log", "--format=%H %T", "HEAD").stdout.splitlines()
+    return next((line.split()[0] for line in listed if line.endswith(f" {tree}")), None)
+
+
+def last_change_of(repository: Path, path: Path) -> str | None:
+    """The commit of the history that is checked out which last changed a file; None for a file that git has not."""
+    done = git(repository, "log", "-1", "--format=%H", "HEAD", "--", str(path.resolve()))
+    return done.stdout.strip() or None
+
+
+def main_branch_without(repository: Path, commit: str) -> str | None:
+    """The main branch, if there is one that does not hold this commit yet."""
+    said = git(repository, "symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD").stdout.strip()
+    for name in filter(None, (said, "origin/main", "origin/master", "main", "master")):
+        if git(repository, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").returncode == 0:
+            held = git(repository, "merge-base", "--is-ancestor", commit, name).returncode == 0
+            return None if held else name
+    return None
 
 
 def git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

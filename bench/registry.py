@@ -132,7 +132,9 @@ def load_plugin(name: str, beside: Path) -> ModuleType:
         try:
             return importlib.import_module(name)
         except ModuleNotFoundError as error:
-            raise UsageError(f"plug-in '{name}': {error}. A file is named with its suffix, '{name}.py'.") from error
+            # A dotted name means a module, and one that misses what it imports was found itself.
+            suffix = f" A file is named with its suffix, '{name}.py'." if error.name == name and "." not in name else ""
+            raise UsageError(f"plug-in '{name}': {error}.{suffix}") from error
     path = (beside / name).resolve()
     if not path.is_file():
         raise UsageError(f"plug-in '{name}': no file {beside / name}")

@@ -100,12 +100,23 @@ def test_a_guard_that_is_not_there_fails_with_those_that_are(project):
     assert "bench_check('tyni') could not be done: no guard matches tyni. There are: tiny, other" in done.stdout
 
 
-def test_without_git_speed_is_a_warning_and_the_counts_still_count(project):
-    test = "def test_it(bench_check):\n    assert len(bench_check('tiny', speed=True, seed=0)) == 2\n"
-    done = pytest_in(project(8, test))
-    assert done.returncode == 0, done.stdout
-    assert "1 passed" in done.stdout
-    assert "tiny / speed: skipped: baseline code not available" in done.stdout
+def test_speed_that_was_asked_for_and_cannot_be_measured_fails(project):
+    done = pytest_in(project(8, "def test_it(bench_check):\n    bench_check('tiny', speed=True, seed=0)\n"))
+    assert done.returncode == 1, done.stdout
+    assert "tiny / speed: error" in done.stdout
+    assert "baseline code not available" in done.stdout
+
+
+def test_a_suite_that_is_not_there_says_how_another_one_is_named(project):
+    done = pytest_in(project(8, "def test_it(bench_check):\n    bench_check('tiny', suite='none.toml')\n"))
+    assert done.returncode == 1
+    assert "bench_check(GUARD, suite='MY.toml')" in done.stdout
+
+
+def test_pytest_lists_the_fixture_with_its_arguments_and_that_it_counts(project):
+    done = pytest_in(project(8, ""), "--fixtures")
+    assert 'bench_check(guard, suite="suites/ci.toml", speed=False)' in done.stdout
+    assert "by counts alone" in done.stdout
 
 
 def test_paths_are_relative_to_the_root_folder_wherever_pytest_is_started(project):

@@ -109,7 +109,7 @@ def test_the_bound_holds_for_noise_of_any_shape_and_size(noise):
 
 
 def test_a_second_look_at_the_confirmation_catches_more_under_heavy_tails_at_the_same_bound():
-    """Five percent among rounds of which one in ten is far off, four configurations: 0.1 / 4 at once, or half twice."""
+    """Five percent among rounds of which one in ten is far off, four models: 0.05 / 4 at once, or half twice."""
     drawn, four = random.Random(7), limits(Rule(why="x"), 4)
     caught = {"two_looks": 0, "one_look": 0}
     for _ in range(150):
@@ -119,7 +119,7 @@ def test_a_second_look_at_the_confirmation_catches_more_under_heavy_tails_at_the
             step(first, [], four) == "confirm" and intervals.hodges_lehmann([each.wall for each in first]).point > 0
         )
         walls = [each.wall for each in fresh[:10]]
-        once = exact_tests.signed_rank(walls, "greater").p <= 0.1 / 4 and intervals.hodges_lehmann(
+        once = exact_tests.signed_rank(walls, "greater").p <= 0.05 / 4 and intervals.hodges_lehmann(
             walls
         ).point > math.log(1.025)
         caught["one_look"] += suspicious and once

@@ -35,6 +35,7 @@ class Outcome:
     word: str  # the verdict's own word: reproduced, contradicted, pass, regression, inconclusive, new, faster, …
     reason: str  # one sentence with its numbers
     line: str = ""  # one line for a terminal; `reason` where there is none
+    differences: tuple[str, ...] = ()  # all of them, each a sentence; `reason` names the first few
     figures: tuple[Figure, ...] = ()
     file: str | None = None  # where an annotation points: the suite file, relative to the working folder
     command: str | None = None  # what repeats it

@@ -17,7 +17,7 @@ def accept(suite: Path, file: Path | None, reason: str, model: str | None, seen:
     """Make what is committed here the baseline, and print what moved."""
     from bench.gate import accept as gate
     from bench.gate import baseline as kept
-    from bench.git import head, uncommitted
+    from bench.git import head, main_branch_without, tree_of, uncommitted
 
     (loaded,) = load([suite])
     path, folder = file or kept.path_of(suite), suite.absolute().parent
@@ -27,11 +27,19 @@ def accept(suite: Path, file: Path | None, reason: str, model: str | None, seen:
         raise UsageError(f"a baseline is a commit, and there are uncommitted changes: {shown}. Commit them first")
     old = kept.read(path, suite) if path.exists() else None
     speeds = kept.seen_in(seen) if seen else None
-    new = gate.accept(loaded, old, commit=commit, today=today, reason=reason, model=model, seen=speeds)
+    tree = tree_of(folder, commit)
+    new = gate.accept(loaded, old, commit=commit, tree=tree, today=today, reason=reason, model=model, seen=speeds)
     kept.write(new, path)
     for line in gate.changes(old, new):
         click.echo(line)
     click.echo(f"{path} is written; commit it alone, so that it is reviewed like code", err=True)
+    if main := main_branch_without(folder, commit):
+        click.echo(
+            f"note: {main} does not hold commit {commit[:12]} yet. A merge commit brings it there. A squash merge or a "
+            "rebase merge loses it: a check then looks for a commit with its tree, or for the one that last changed "
+            "this file",
+            err=True,
+        )
 
 
 def show_baseline(suite: Path, file: Path | None, as_json: bool) -> None:

@@ -6,14 +6,22 @@ Decides nothing: the gate does.
 import os
 import secrets
 import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from bench import files
 from bench.commands.loading import load
-from bench.errors import UsageError
+from bench.gate.wish import CheckWish, SelfTestWish
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+    from bench.ci.outcome import Outcome
+    from bench.execution.doctor import Finding
 
 COULD_NOT_MEASURE = 3
 
@@ -21,52 +29,34 @@ COULD_NOT_MEASURE = 3
 # The gate
 
 
-def check(
-    suite: Path, *, baseline: Path | None, only: tuple[str, ...], static_only: bool, throughput: bool, **speed: Any
-) -> list[Any]:
-    """The outcomes of a suite's guards against its baseline; what a reader should know beside them is said first."""
-    from bench.gate import baseline as kept
+def check(suite: Path, only: Sequence[str], wish: CheckWish) -> "list[Outcome]":
+    """The outcomes of a suite's guards against its baseline; what there is to know beside them is said on the way."""
     from bench.gate import check as gate
 
-    if static_only and throughput:
-        raise UsageError("--static-only and --throughput: one leaves speed out, the other asks for it")
-    (loaded,) = load([suite])
-    keys = gate.select(loaded.suite, only)
-    accepted = kept.read(baseline or kept.path_of(suite), suite)
-    for note in gate.notes(loaded.suite, accepted, dirty(suite)):
+    def say(note: str) -> None:
         click.echo(f"note: {note}", err=True)
-    outcomes = gate.static_part(loaded, keys, accepted)
-    if not static_only:
-        outcomes += timed(loaded, keys, accepted, required=throughput, **speed)
-    return sorted(outcomes, key=lambda outcome: keys.index(gate.key_of(outcome)))
+
+    if not wish.speed:
+        return gate.run(suite, only, wish, say=say)
+    with timing() as status:
+        return gate.run(
+            suite, only, wish, say=say, progress=lambda key, rounds: status.update(f"{key}: {rounds} rounds")
+        )
 
 
-def timed(
-    loaded: Any, keys: list[str], accepted: Any, *, device: str, seed: int | None, required: bool, ref: str | None,
-    **options: Any,
-) -> list[Any]:  # fmt: skip
-    """The outcomes of the guards' speed. A commit that was asked for by name has to be there."""
+@contextmanager
+def timing() -> "Iterator[Status]":
+    """A line that says how far the rounds are, and goes away at the end."""
     from bench.commands import terminal
-    from bench.execution.conditions import choose_device
-    from bench.gate.speed import Wish, speed_part
 
-    seed = secrets.randbelow(2**32) if seed is None else seed
     with terminal.say.status("starting") as status:
-        wish = Wish(
-            choose_device(device), seed, required=required or ref is not None, ref=ref,
-            progress=lambda key, rounds: status.update(f"{key}: {rounds} rounds"), **options,
-        )  # fmt: skip
-        return speed_part(loaded, keys, accepted, wish)
+        yield status
 
 
-def self_test(
-    suite: Path, times: int, inject_pct: float, *, baseline: Path | None, only: tuple[str, ...], device: str,
-    seed: int | None, ref: str | None, record: Path | None, as_json: bool,
-) -> int:  # fmt: skip
+def self_test(suite: Path, only: Sequence[str], wish: CheckWish, asked: SelfTestWish, *, as_json: bool) -> int:
     """Check equal code so often, and code that is slowed on purpose, and say what a check can see here."""
     import json
 
-    from bench.commands import terminal
     from bench.execution.conditions import choose_device
     from bench.gate import baseline as kept
     from bench.gate import check as gate
@@ -75,21 +65,24 @@ def self_test(
 
     (loaded,) = load([suite])
     keys = gate.select(loaded.suite, only)
-    commit = ref or kept.read(baseline or kept.path_of(suite), suite).baseline_commit
-    seed = secrets.randbelow(2**32) if seed is None else seed
-    half = max(1, times // 2)
-    checks = {0.0: times} | dict.fromkeys([inject_pct] if inject_pct else [3.0, 5.0, 10.0], half)
-    with terminal.say.status("starting") as status:
-        wish = Wish(choose_device(device), seed, progress=lambda key, rounds: status.update(f"{key}: {rounds} rounds"))
-        found, limits = equal_code(loaded, keys, commit, wish, checks, selftest.appending(record) if record else None)
-    told = selftest.summary(found, limits, seed=seed)
+    commit = wish.ref or kept.read(wish.baseline or kept.path_of(suite), suite).baseline_commit
+    half = max(1, asked.times // 2)
+    slowed = [asked.slowed_pct] if asked.slowed_pct else [3.0, 5.0, 10.0]
+    checks = {0.0: asked.times} | dict.fromkeys(slowed, half)
+    record = selftest.appending(asked.record) if asked.record else None
+    with timing() as status:
+        how = Wish(
+            choose_device(wish.device), wish.seed, progress=lambda key, rounds: status.update(f"{key}: {rounds} rounds")
+        )
+        found, limits = equal_code(loaded, keys, commit, how, checks, record)
+    told = selftest.summary(found, limits, seed=wish.seed)
     click.echo("\n".join(selftest.lines(told)), err=as_json)
     if as_json:
         click.echo(json.dumps({"summary": told.as_json(), "checks": [each.as_json() for each in found]}))
     return COULD_NOT_MEASURE if told.failures else 0
 
 
-def noise() -> Any:
+def noise() -> "Finding":
     """What `bench check` could see on this machine now, as a finding of the doctor; takes about 12 seconds."""
     import bench
     from bench.commands import terminal
@@ -107,18 +100,9 @@ def noise() -> Any:
     return Finding("gate", "good" if steady else "noisy", found.says)
 
 
-def dirty(suite: Path) -> bool | None:
-    """Whether the suite's repository has uncommitted changes; None where there is no repository to ask."""
-    from bench.errors import MeasurementError
-    from bench.git import uncommitted
-
-    try:
-        return bool(uncommitted(suite.absolute().parent))
-    except MeasurementError:
-        return None
-
-
-def tell(outcomes: list[Any], *, strict: bool, as_json: bool, github: bool, files: dict[str, Path | None]) -> int:
+def tell(
+    outcomes: "Sequence[Outcome]", *, strict: bool, as_json: bool, github: bool, files: Mapping[str, Path | None]
+) -> int:
     """Lines for people, then every form that was asked for; the exit code."""
     from bench.ci import as_json as json_form
     from bench.ci import badge, benchmark_action, junit
@@ -138,7 +122,7 @@ def tell(outcomes: list[Any], *, strict: bool, as_json: bool, github: bool, file
     return code
 
 
-def this_machine() -> dict[str, Any]:
+def this_machine() -> dict[str, object]:
     """What a reader of a check has to know about where it ran: no host name, no user name, no path."""
     from bench import git, machine
 

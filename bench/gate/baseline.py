@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bench import files
 from bench.errors import UsageError
@@ -79,6 +79,7 @@ class Accepted(Facts):
     """One guarded model as it was accepted. `commit` stands here when the model was accepted alone."""
 
     commit: Commit | None = None
+    tree: Commit | None = None  # of that commit
     updated: Text | None = None
     reason: Text | None = None
     config: dict[str, Any]  # what the suite asked for: factory, args, num_classes, image_size, precision, layout
@@ -90,6 +91,7 @@ class Baseline(Table):
 
     schema_version: Literal[1] = Field(alias="schema")
     baseline_commit: Commit
+    baseline_tree: Commit | None = None  # by which equal code is known when a merge gave the commit another name
     updated: Text
     reason: Text
     rule: dict[str, int | float | list[int]] = Field(default_factory=dict)  # as accepted, so that a looser one is seen
@@ -98,6 +100,11 @@ class Baseline(Table):
     def commit_of(self, key: str) -> str:
         """The commit that a model is compared with."""
         return self.models[key].commit or self.baseline_commit
+
+    def tree_of(self, key: str) -> str | None:
+        """The tree of that commit; None where the file does not say it."""
+        model = self.models[key]
+        return model.tree if model.commit else self.baseline_tree
 
 
 def path_of(suite: Path) -> Path:
@@ -152,6 +159,48 @@ def noting(model: Accepted, seen: LastSeen | None) -> Accepted:
     return model.model_copy(update={"last_seen": seen})
 
 
+class _Lenient(BaseModel):
+    """A part of a report that has more than is read here."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class _Subject(_Lenient):
+    key: str
+    batch_size: int
+    threads: int
+
+
+class _Timed(_Lenient):
+    subject: _Subject
+
+
+class _Details(_Lenient):
+    speed: _Timed | None = None
+
+
+class _Figure(_Lenient):
+    name: str
+    value: float | None
+
+
+class _Outcome(_Lenient):
+    figures: list[_Figure]
+    details: _Details
+
+
+class _Environment(_Lenient):
+    cpu: str
+    cores: int
+    os: str
+    packages: dict[str, str | None]
+
+
+class _Report(_Lenient):
+    environment: _Environment
+    outcomes: list[_Outcome]
+
+
 def seen_in(report: Path) -> dict[str, LastSeen]:
     """The speeds that a check's JSON report holds, by guard, each with the machine that it was seen on.
 
@@ -159,24 +208,26 @@ def seen_in(report: Path) -> dict[str, LastSeen]:
         UsageError: no such file, or not the report of `bench check --json`.
     """
     try:
-        told = json.loads(report.read_text(encoding="utf-8"))
-        around = told["environment"]
-        machine = {key: around[key] for key in ("cpu", "cores", "os")} | {"torch": around["packages"]["torch"]}
-        return {
-            outcome["details"]["speed"]["subject"]["key"]: LastSeen(
-                images_per_s=round(figure["value"], 1),
-                batch_size=outcome["details"]["speed"]["subject"]["batch_size"],
-                threads=outcome["details"]["speed"]["subject"]["threads"],
-                machine=machine,
-            )
-            for outcome in told["outcomes"]
-            for figure in outcome["figures"]
-            if figure["name"] == "images_per_s"
-        }
+        told = _Report.model_validate_json(report.read_bytes())
     except OSError as error:
         raise UsageError(f"{report}: cannot be read: {error.strerror}") from error
-    except (ValueError, LookupError, TypeError) as error:
-        raise UsageError(f"{report}: is not what `bench check --json` prints: {error!r}") from error
+    except ValidationError as error:
+        wrong = _in_words(error.errors(include_url=False)[0])
+        raise UsageError(f"{report}: is not what `bench check --json` prints: {wrong}") from error
+    around = told.environment
+    machine: dict[str, str | int]
+    machine = {"cpu": around.cpu, "cores": around.cores, "os": around.os, "torch": around.packages.get("torch") or "?"}
+    return {
+        outcome.details.speed.subject.key: LastSeen(
+            images_per_s=round(figure.value, 1),
+            batch_size=outcome.details.speed.subject.batch_size,
+            threads=outcome.details.speed.subject.threads,
+            machine=machine,
+        )
+        for outcome in told.outcomes
+        for figure in outcome.figures
+        if figure.name == "images_per_s" and figure.value is not None and outcome.details.speed is not None
+    }
 
 
 def rows(baseline: Baseline) -> list[dict[str, Any]]:
@@ -200,7 +251,8 @@ def rows(baseline: Baseline) -> list[dict[str, Any]]:
                 "last seen": f"{seen.images_per_s:.0f} images/s on {where} (not compared)" if seen else None,
             }
         )
-    return found
+    empty = {name for name in ("accepted", "last seen") if not any(row[name] for row in found)}
+    return [{name: value for name, value in row.items() if name not in empty} for row in found]
 
 
 def render(baseline: Baseline) -> str:

@@ -1,17 +1,24 @@
 """The check of a suite's guards: counts exactly, speed beside the baseline's code, as one list of outcomes.
 
-Decides no single comparison itself: what equals what is `static`'s work, what is slower `bench.regression`'s.
+Decides no single comparison itself: what equals what is `facts`' work, what is slower `rule`'s.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 from bench.ci.outcome import Figure, Outcome
-from bench.errors import MeasurementError, NothingSelected
-from bench.gate.baseline import Accepted, Baseline, Facts
+from bench.errors import MeasurementError, NothingSelected, SuiteError
+from bench.execution.conditions import choose_device
+from bench.gate.baseline import Accepted, Baseline, Facts, path_of, read
 from bench.gate.facts import case_of, config_of, differences, facts
-from bench.suite.read import LoadedSuite
+from bench.gate.origin import foreign
+from bench.gate.speed import Wish, not_measured, speed_part
+from bench.gate.wish import CheckWish
+from bench.git import uncommitted
+from bench.plan.answers import unanswered
+from bench.suite.read import LoadedSuite, load
 from bench.suite.schema import Rule, Suite
 
 STATIC, SPEED = "static", "speed"
@@ -64,12 +71,65 @@ def exit_code(outcomes: Iterable[Outcome], strict: bool) -> int:
     return NOT_SURE if strict and "skipped" in seen else 0
 
 
+def run(
+    suite: Path, only: Sequence[str], wish: CheckWish, *,
+    say: Callable[[str], None] = lambda note: None, progress: Callable[[str, int], None] = lambda key, rounds: None,
+) -> list[Outcome]:  # fmt: skip
+    """The outcomes of a suite's guards against its baseline, guard by guard, its counts before its speed.
+
+    Args:
+        only: patterns of the guards' keys; none: all.
+        say: is told what a reader should know beside the outcomes, as soon as it is known.
+        progress: is told of a guard's key and its number of rounds, after each round.
+
+    Raises:
+        SuiteError, UsageError: the suite, the baseline file or the wish is wrong.
+        NothingSelected: no guard is left to check.
+    """
+    loaded = _loaded(suite)
+    keys = select(loaded.suite, only)
+    accepted = read(wish.baseline or path_of(suite), suite)
+    for note in notes(loaded.suite, accepted, dirty(suite)):
+        say(note)
+    outcomes = static_part(loaded, keys, accepted)
+    if wish.speed:
+        asked = Wish(
+            choose_device(wish.device), wish.seed, baseline=wish.baseline, ref=wish.ref, ref_python=wish.ref_python,
+            inject_pct=wish.inject_pct, progress=progress, say=say,
+        )  # fmt: skip
+        outcomes += speed_part(loaded, keys, accepted, asked)
+    return sorted(outcomes, key=lambda outcome: keys.index(key_of(outcome)))
+
+
+def _loaded(suite: Path) -> LoadedSuite:
+    try:
+        return load(suite, unanswered)
+    except SuiteError as error:
+        if suite.exists():
+            raise
+        hint = f"{error}\nanother suite is named: bench check MY.toml, or in a test bench_check(GUARD, suite='MY.toml')"
+        raise SuiteError([hint]) from error
+
+
+def dirty(suite: Path) -> bool | None:
+    """Whether the suite's repository has uncommitted changes; None where there is no repository to ask."""
+    try:
+        return bool(uncommitted(suite.absolute().parent))
+    except MeasurementError:
+        return None
+
+
 # The static part
 
 
 def static_part(loaded: LoadedSuite, keys: Sequence[str], baseline: Baseline) -> list[Outcome]:
-    """One outcome per guard: what its model is now, against what was accepted."""
-    return [_static_outcome(loaded, key, baseline.models.get(key)) for key in keys]
+    """One outcome per guard: what its model is now, against what was accepted.
+
+    Where code of the project is loaded that is not the working tree's, no count says anything: all are errors.
+    """
+    found = [_static_outcome(loaded, key, baseline.models.get(key)) for key in keys]
+    strange = foreign(loaded.path)  # asked last: building the models is what loads their code
+    return [_static(loaded, key, "error", "error", f"{key}: {strange}") for key in keys] if strange else found
 
 
 def _static_outcome(loaded: LoadedSuite, key: str, accepted: Accepted | None) -> Outcome:
@@ -98,15 +158,13 @@ def _static(
     )  # fmt: skip
     return Outcome(
         loaded.suite.id, f"{key} / {STATIC}", guard.why, status, word, reason,  # type: ignore[arg-type]
-        line=f"static {SHOWN.get(word, word.upper())}",
+        line=not_measured(STATIC, key, reason) if status == "error" else f"static {word.upper()}",
+        differences=tuple(found),
         figures=figures,
         file=str(loaded.path),
         command=f"bench check {loaded.path} --only {key} --static-only",
         details={"differences": list(found), "facts": now.model_dump() if now else None},
     )  # fmt: skip
-
-
-SHOWN = {"error": "NOT MEASURED"}
 
 
 def described(now: Facts) -> str:
@@ -136,7 +194,8 @@ def lines(outcomes: Sequence[Outcome]) -> list[str]:
             told.append(parts[0].reason)
         found.append("  ".join([key.ljust(width), *told]))
         for outcome in parts:
-            below = outcome.details.get("differences") or ([] if outcome.status == "passed" else [outcome.reason])
+            told_already = outcome.status in ("passed", "error")  # an error's line holds its reason
+            below = list(outcome.differences) or ([] if told_already else [outcome.reason])
             more = [f"and {len(below) - MOST_LISTED} more, all of them in --json"] if len(below) > MOST_LISTED else []
             found += [f"{' ' * width}  {each}" for each in [*below[:MOST_LISTED], *more]]
     return found

@@ -3,26 +3,28 @@
 Imports nothing but pytest until a test calls it, and moves no baseline.
 """
 
-import random
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from bench.ci.outcome import Outcome
 
 SUITE = "suites/ci.toml"
 MOST_TOLD = 8  # differences that a failed test shows; the command that it ends with shows all
 
 
 @pytest.fixture
-def bench_check(request: pytest.FixtureRequest) -> Callable[..., list[Any]]:
-    """A function that checks one guard of a suite as `bench check` does.
+def bench_check(request: pytest.FixtureRequest) -> "Callable[..., list[Outcome]]":
+    """bench_check(guard, suite="suites/ci.toml", speed=False): a guard's model is what was accepted, by counts alone.
 
     `bench_check(guard, suite="suites/ci.toml", baseline=None, speed=False, device="auto", seed=None)`: paths are
     relative to pytest's root folder; `baseline` is the file beside the suite when not given. The counts, shapes and
     types must equal the committed baseline exactly. Speed is compared with the baseline's commit only when it is asked
-    for; what that leaves undecided is a warning. It returns the outcomes.
+    for; what that leaves undecided is a warning, and speed that cannot be measured fails. It returns the outcomes.
     """
 
     def check(
@@ -33,12 +35,17 @@ def bench_check(request: pytest.FixtureRequest) -> Callable[..., list[Any]]:
         speed: bool = False,
         device: str = "auto",
         seed: int | None = None,
-    ) -> list[Any]:
+    ) -> "list[Outcome]":
         from bench.errors import BenchError
+        from bench.gate.check import run
+        from bench.gate.wish import CheckWish, drawn
 
         root = request.config.rootpath
+        kept = root / baseline if baseline else None
+        wish = CheckWish(kept, speed, device, drawn() if seed is None else seed)
         try:
-            outcomes = _outcomes(guard, root / suite, root / baseline if baseline else None, speed, device, seed)
+            # Notes are printed: pytest shows them beside a test that fails.
+            outcomes = run(root / suite, [guard], wish, say=lambda note: print(f"note: {note}"))
         except BenchError as error:
             problem = f"bench_check({guard!r}) could not be done: {error}"
         else:
@@ -50,26 +57,7 @@ def bench_check(request: pytest.FixtureRequest) -> Callable[..., list[Any]]:
     return check
 
 
-def _outcomes(guard: str, suite: Path, baseline: Path | None, speed: bool, device: str, seed: int | None) -> list[Any]:
-    from bench.gate import baseline as kept
-    from bench.gate import check as gate
-    from bench.plan.answers import unanswered
-    from bench.suite.read import load
-
-    loaded = load(suite, unanswered)
-    keys = gate.select(loaded.suite, [guard])
-    accepted = kept.read(baseline or kept.path_of(suite), suite)
-    outcomes = gate.static_part(loaded, keys, accepted)
-    if speed:
-        from bench.execution.conditions import choose_device
-        from bench.gate.speed import Wish, speed_part
-
-        drawn = random.SystemRandom().randrange(2**32) if seed is None else seed
-        outcomes += speed_part(loaded, keys, accepted, Wish(choose_device(device), drawn))
-    return outcomes
-
-
-def _judged(guard: str, outcomes: list[Any]) -> str:
+def _judged(guard: str, outcomes: "Sequence[Outcome]") -> str:
     """What fails the test, empty when nothing does; what was skipped becomes a warning."""
     for outcome in outcomes:
         if outcome.status == "skipped":
@@ -77,7 +65,7 @@ def _judged(guard: str, outcomes: list[Any]) -> str:
     wrong = [outcome for outcome in outcomes if outcome.status in ("failed", "error") or outcome.word == "new"]
     lines = []
     for outcome in wrong:
-        told = outcome.details.get("differences") or [outcome.reason]
+        told = list(outcome.differences) or [outcome.reason]
         more = [f"and {len(told) - MOST_TOLD} more"] if len(told) > MOST_TOLD else []
         again = f"again: {outcome.command}"
         lines += [f"{outcome.name}: {outcome.word}", *(f"  {each}" for each in (*told[:MOST_TOLD], *more, again))]

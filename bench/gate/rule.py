@@ -21,6 +21,7 @@ from bench.suite.schema import Rule
 Step = Literal["more", "confirm", "pass", "unconfirmed", "regression", "faster", "inconclusive"]
 End = Literal["open", "pass", "flagged", "inconclusive"]
 Columns = tuple[tuple[float, ...], tuple[float, ...] | None]  # wall, and CPU where it was measured
+CONFIRM_ALPHA = 0.05  # of the confirmations of a whole suite
 
 SHOWN: dict[Step, str] = {
     "more": "UNFINISHED",
@@ -97,9 +98,9 @@ class Change:
 def limits(rule: Rule, configurations: int) -> Limits:
     """The rule for a suite of that many configurations: together they keep the false-alarm bound of one.
 
-    The confirmation's level is 0.05 for one or two configurations and 0.1 / N for N of them. A level that the rule's
-    confirmation rounds cannot resolve gets more rounds: 12 above 50 configurations, and in any case enough that rounds
-    which all agree confirm at the first look.
+    The confirmation's level is 0.05 / N for N configurations, so that N times the bound of each is the bound of one. A
+    level that the rule's confirmation rounds cannot resolve gets more rounds: enough that rounds which all agree
+    confirm at the first look.
 
     Raises:
         SuiteError: a rule that no check could follow.
@@ -107,14 +108,14 @@ def limits(rule: Rule, configurations: int) -> Limits:
     if found := list(rule.problems()):
         raise SuiteError(found)
     first, second, third = rule.looks
-    level = min(0.05, 0.1 / max(configurations, 1))
-    needed = max(12 if configurations > 50 else 0, math.ceil(math.log2(2 / level)))
-    looks, confirm = (first, second, third), max(rule.confirm, needed)
+    level = CONFIRM_ALPHA / max(configurations, 1)
+    looks, confirm = (first, second, third), max(rule.confirm, math.ceil(math.log2(2 / level)))
     return Limits(rule.tolerated_pct / 100, rule.min_effect_pct / 100, looks, confirm, rule.alpha, level)
 
 
 def false_alarm_bound(limits: Limits, metrics: int = 2) -> float:
-    """The most likely a "regression" can be for equal code: two looks of `metrics` tests, at each of two stages.
+    """The most likely a "regression" of one configuration can be for equal code: two looks of `metrics` tests, at each
+    of two stages.
 
     The stages see different rounds, so their bounds multiply: 2 * 2 * 0.01 times 2 * 2 * 0.025 is 0.4 %.
     """

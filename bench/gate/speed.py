@@ -1,6 +1,6 @@
 """The speed part of a check: which code each guard is compared with, and what came of it as outcomes.
 
-Times nothing itself and knows no threshold: `throughput` measures, `bench.regression` decides. Reads no stored speed.
+Times nothing itself and knows no threshold: `pairs` measures, `rule` decides. Reads no stored speed.
 """
 
 import os
@@ -10,14 +10,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench import git
 from bench.ci.outcome import Figure, Outcome, Status
 from bench.errors import MeasurementError, UsageError
 from bench.gate import rule, selftest, trees
-from bench.gate.baseline import Baseline
+from bench.gate.baseline import Accepted, Baseline, path_of
+from bench.gate.basis import Basis, basis
+from bench.gate.pairs import layout
 from bench.gate.pairs.compare import Side, Speed, Subject, compare, values
 from bench.gate.rule import Change, Limits
-from bench.git import relative_to_root
+from bench.git import full_name, relative_to_root, top_level
 from bench.plan.case import plain
 from bench.statistics.intervals import Interval, median
 from bench.suite.read import LoadedSuite
@@ -26,24 +27,24 @@ from bench.suite.schema import Rule
 STATUS: dict[str, Status] = {
     "pass": "passed", "unconfirmed": "passed", "faster": "passed", "regression": "failed", "inconclusive": "skipped",
 }  # fmt: skip
-# No code to compare with, for a reason that lies in how this copy was made; a missing commit lies in the baseline.
-ABSENT = (git.NoGit, git.NotARepository, git.ShallowClone)
 
 
 @dataclass(frozen=True)
 class Wish:
-    """How speed is to be compared. `required`: code that cannot be had is an error, not something to skip.
+    """How speed is to be compared.
 
-    `progress` is told of a guard's key and its number of rounds after each.
+    `baseline` is the baseline file, default the one beside the suite. `progress` is told of a guard's key and its
+    number of rounds after each, `say` what a reader should know beside the outcomes.
     """
 
     device: str
     seed: int
-    required: bool = False
+    baseline: Path | None = None
     ref: str | None = None
     ref_python: Path | None = None
     inject_pct: float = 0.0
     progress: Callable[[str, int], None] = lambda key, rounds: None
+    say: Callable[[str], None] = lambda note: None
 
 
 def speed_part(loaded: LoadedSuite, keys: Sequence[str], baseline: Baseline, wish: Wish) -> list[Outcome]:
@@ -65,7 +66,7 @@ def speed_part(loaded: LoadedSuite, keys: Sequence[str], baseline: Baseline, wis
     ]
     for commit in dict.fromkeys(filter(None, commits.values())):
         group = [key for key in asked if commits[key] == commit]
-        found += _compared(loaded, group, commit, python, limits, wish)
+        found += _compared(loaded, group, commit, baseline, python, limits, wish)
     return found
 
 
@@ -81,9 +82,10 @@ def equal_code(
     folder = loaded.path.absolute().parent
     limits = rule.limits(loaded.suite.rule or Rule(why="the defaults"), len(keys))
     subjects = [subject(loaded, key, folder) for key in keys]
+    root = top_level(folder)
     with trees.side_by_side(folder, commit, commit) as sides:
         found = selftest.self_test(
-            compare, subjects, Side(sides.baseline), Side(sides.candidate), limits,
+            compare, subjects, _side(sides.baseline, root), _side(sides.candidate, root), limits,
             seed=wish.seed, record=record or (lambda check: None), checks=checks, device=wish.device,
             progress=lambda key, rounds, _: wish.progress(key, rounds),
         )  # fmt: skip
@@ -103,41 +105,69 @@ def _interpreter(path: Path | None) -> str:
 
 
 def _compared(
-    loaded: LoadedSuite, keys: Sequence[str], commit: str, python: str, limits: Limits, wish: Wish
+    loaded: LoadedSuite, keys: Sequence[str], commit: str, baseline: Baseline, python: str, limits: Limits, wish: Wish
 ) -> Iterator[Outcome]:
     """The guards of one commit, or for each the reason why its code cannot be run."""
     folder = loaded.path.absolute().parent
     try:
+        root = top_level(folder)
+        known = Basis(full_name(root, commit)) if wish.ref else _basis(loaded, root, keys[0], baseline, wish)
+        if known.note:
+            wish.say(known.note)
         subjects = [subject(loaded, key, folder) for key in keys]
-        with trees.side_by_side(folder, commit) as sides:
+        with trees.side_by_side(folder, known.commit) as sides:
             speeds = compare(
-                subjects, Side(sides.baseline, python), Side(sides.candidate), limits,
+                subjects, _side(sides.baseline, root, python), _side(sides.candidate, root), limits,
                 device=wish.device, seed=wish.seed, inject_pct=wish.inject_pct,
                 progress=lambda key, rounds, _: wish.progress(key, rounds),
             )  # fmt: skip
     except MeasurementError as error:
-        skipped = isinstance(error, ABSENT) and not wish.required
-        word, status = ("skipped", "skipped") if skipped else ("error", "error")
         for key in keys:
-            yield _outcome(loaded, key, status, word, f"baseline code not available: {error}")  # type: ignore[arg-type]
+            reason = f"{key}: baseline code not available: {error}. Counts alone: --static-only"
+            yield _outcome(loaded, key, "error", "error", reason)
         return
     for speed in speeds:
-        yield told(loaded, speed, commit, limits, wish)
+        accepted = baseline.models[speed.subject.key] if known.counts_asked else None
+        yield told(loaded, speed, known.commit, limits, wish, accepted)
+
+
+def _basis(loaded: LoadedSuite, root: Path, key: str, baseline: Baseline, wish: Wish) -> Basis:
+    return basis(root, baseline.commit_of(key), baseline.tree_of(key), wish.baseline or path_of(loaded.path))
+
+
+def _side(tree: Path, root: Path, python: str = sys.executable) -> Side:
+    return Side(tree, python, layout.of(tree, root))
 
 
 def subject(loaded: LoadedSuite, key: str, folder: Path) -> Subject:
-    """A guard as both trees are to build it. A plug-in file is named relative to the trees' root."""
+    """A guard as both trees are to build it. A plug-in file is named relative to the trees' root.
+
+    Raises:
+        MeasurementError: a plug-in file lies outside of the repository, which holds no other state of it.
+    """
     guard = loaded.suite.guards[key]
     model = loaded.suite.models[guard.model]
     plugins = [relative_to_root(folder, Path(name)) if name.endswith(".py") else name for name in loaded.suite.plugins]
+    for name in plugins:
+        if Path(name).is_absolute():
+            raise MeasurementError(
+                f"the plug-in …/{Path(name).name} lies outside of the repository, so its code would be compared with "
+                "itself: move it inside"
+            )
     return Subject(
         key, model.factory, model.args, model.num_classes, model.image_size, guard.batch_size, guard.threads,
         guard.precision, guard.layout, tuple(plugins),
     )  # fmt: skip
 
 
-def told(loaded: LoadedSuite, speed: Speed, commit: str, limits: Limits, wish: Wish) -> Outcome:
-    """What came of one guard. A model that only the baseline's code lacks is new, and no failure."""
+def told(
+    loaded: LoadedSuite, speed: Speed, commit: str, limits: Limits, wish: Wish, accepted: Accepted | None = None
+) -> Outcome:
+    """What came of one guard. A model that only the baseline's code lacks is new, and no failure.
+
+    Args:
+        accepted: what the commit's model must have; None where the commit is the accepted one, or was asked for.
+    """
     key = speed.subject.key
     details = {
         "commit": commit, "device": wish.device, "seed": wish.seed, "limits": asdict(limits), "speed": speed.as_json(),
@@ -146,9 +176,11 @@ def told(loaded: LoadedSuite, speed: Speed, commit: str, limits: Limits, wish: W
         if (speed.failed_side, speed.failed_stage) == ("baseline", "lookup"):
             reason = f"{key}: commit {commit[:12]} has no such model, so there is nothing to compare with"
             return _outcome(loaded, key, "passed", "new", reason, speed=speed, details=details)
-        where = {"baseline": f"in the baseline, commit {commit[:12]}", "candidate": "in the working tree"}
-        at = where.get(speed.failed_side or "", "on this machine")
-        reason = f"{key}: could not be timed {at}: {speed.failure}"
+        return _outcome(
+            loaded, key, "error", "error", f"{key}: {_failure(speed, commit)}", speed=speed, details=details
+        )
+    if accepted is not None and (wrong := _miscounted(speed, accepted)):
+        reason = f"{key}: the accepted commit is gone, and {commit[:12]} {wrong}: accept a new baseline"
         return _outcome(loaded, key, "error", "error", reason, speed=speed, details=details)
     change = rule.change(values(speed.rounds), values(speed.confirmation), limits)
     details["change"] = asdict(change)
@@ -158,22 +190,45 @@ def told(loaded: LoadedSuite, speed: Speed, commit: str, limits: Limits, wish: W
     )  # fmt: skip
 
 
+def _failure(speed: Speed, commit: str) -> str:
+    where = {"baseline": f"in the baseline, commit {commit[:12]}", "candidate": "in the working tree"}
+    if speed.failed_stage == "origin":
+        tree = "the baseline's tree" if speed.failed_side == "baseline" else "the copy of the working tree"
+        said = (speed.failure or "").removeprefix(f"{speed.failed_side}: ")
+        return f"{said}, not from {tree}, so both sides would run the same code"
+    return f"could not be timed {where.get(speed.failed_side or '', 'on this machine')}: {speed.failure}"
+
+
+def _miscounted(speed: Speed, accepted: Accepted) -> str | None:
+    """How the model of the baseline's side differs from the accepted one, where it does."""
+    there = speed.counts["baseline"]
+    pairs = (
+        ("parameters", there["params"], accepted.params),
+        ("trainable parameters", there["trainable"], accepted.trainable),
+        ("elements in buffers", there["buffers"], accepted.buffers),
+    )
+    wrong = [f"has {seen:,} {name}, the baseline {asked:,}" for name, seen, asked in pairs if seen != asked]
+    return wrong[0] if wrong else None
+
+
 def _outcome(
     loaded: LoadedSuite, key: str, status: Status, word: str, reason: str, *,
     speed: Speed | None = None, change: Change | None = None, details: dict[str, object] | None = None,
 ) -> Outcome:  # fmt: skip
     return Outcome(
         loaded.suite.id, f"{key} / speed", loaded.suite.guards[key].why, status, word, reason,
-        line=change.line if change else f"speed {SHOWN.get(word, word.upper())}",
+        line=change.line if change else not_measured("speed", key, reason) if status == "error" else "speed NEW",
         figures=tuple(_figures(speed, change)) if speed and change else (),
         file=str(loaded.path),
-        command=f"bench check {loaded.path} --only {key} --throughput",
+        command=f"bench check {loaded.path} --only {key}",
         duration_s=speed.seconds if speed else None,
         details=plain(details or {}),
     )  # fmt: skip
 
 
-SHOWN = {"error": "NOT MEASURED"}
+def not_measured(part: str, key: str, reason: str) -> str:
+    """The line of a part of which nothing is known, with the reason in it."""
+    return f"{part} NOT MEASURED: {reason.removeprefix(key).removeprefix(':').strip()}"
 
 
 def _figures(speed: Speed, change: Change) -> Iterator[Figure]:

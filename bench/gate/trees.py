@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.execution.signals import ending_cleanly, undisturbed
+from bench.gate.submodules import fill_submodules, submodules
 from bench.git import GitFailed, full_name, git, top_level
 
 NAMES = ("old", "new")  # equally long
@@ -41,7 +42,7 @@ def side_by_side(
         parent: where the temporary folder is made; default the system's place.
 
     Raises:
-        NoGit, NotARepository, ShallowClone, CommitMissing, GitFailed
+        NoGit, NotARepository, NotTrusted, ShallowClone, CommitMissing, GitFailed, SubmoduleMissing
     """
     root = top_level(repository)
     names = [None if commit is None else full_name(root, commit) for commit in (baseline, candidate)]
@@ -67,6 +68,7 @@ def _checked_out(root: Path, folder: Path, commit: str) -> None:
     done = git(root, *hooks, "worktree", "add", "--detach", "--quiet", str(folder), commit)
     if done.returncode:
         raise GitFailed(f"git could not check out {commit} of {root}: {done.stderr.strip()}")
+    fill_submodules(root, folder, commit)
 
 
 def _copied(root: Path, folder: Path) -> None:
@@ -74,9 +76,14 @@ def _copied(root: Path, folder: Path) -> None:
     done = git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     if done.returncode:
         raise GitFailed(f"git could not list the files of {root}: {done.stderr.strip()}")
-    folder.mkdir()
+    folder.mkdir(parents=True, exist_ok=True)
+    modules = submodules(root)
     for name in sorted(set(filter(None, done.stdout.split("\0")))):
         source, target = root / name, folder / name
+        if name in modules:
+            if (source / ".git").exists():  # a submodule as it lies there; one that was never filled stays empty
+                _copied(source, target)
+            continue
         # Neither what was deleted without being committed, nor the folder of another repository.
         if source.is_symlink() or source.is_file():
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -8,12 +8,13 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from bench.execution.processes import WorkerFailed
 from bench.gate import rule
 from bench.gate.pairs.crew import Crew, crew
+from bench.gate.pairs.messages import Counts
 from bench.gate.pairs.processes import Worker
 from bench.gate.pairs.rounds import Name, RoundRecord, Side, Subject, Times, Void, build, job, measure, seed_of
 from bench.gate.rule import Limits, Round, Step
@@ -32,7 +33,8 @@ class Speed:
     """What is known of one subject. With a `failure` there is no verdict, and `step` stays what it was.
 
     `failed_side` is None where neither side is to blame. `failed_stage` says at what: start, plug-ins, lookup (no such
-    model), build, forward, lost (killed, died or late) or void.
+    model), build, origin (code of the project that is not the tree's), forward, lost (killed, died or late) or void.
+    `counts` is what each side's model has.
     """
 
     subject: Subject
@@ -43,6 +45,7 @@ class Speed:
     failed_side: Name | None = None
     failed_stage: str | None = None
     seconds: float = 0.0
+    counts: Mapping[Name, Counts] = field(default_factory=dict)
 
     @property
     def open(self) -> bool:
@@ -131,10 +134,19 @@ class _Table:
 
     def _build(self, speed: Speed) -> Speed:
         order: tuple[Name, Name] = ("candidate", "baseline")  # what fails on both is no new model of the candidate's
+        counts: dict[Name, Counts] = {}
+        strange: WorkerFailed | None = None
         for name in order:
             asked = job(speed.subject, self.sides[name], self.device, 0.0, build_only=True)
-            build(name, self._launcher(speed.subject), asked, self.time_limit_s)
-        return speed
+            try:
+                counts[name] = build(name, self._launcher(speed.subject), asked, self.time_limit_s)
+            except WorkerFailed as failed:
+                if failed.stage != "origin":
+                    raise (strange or failed) from failed
+                strange = failed  # where both sides run code from elsewhere, the baseline's word says more
+        if strange is not None:
+            raise strange
+        return replace(speed, counts=counts)
 
     def _another(self, speed: Speed) -> Speed:
         stage: Stage = "rounds" if speed.step == "more" else "confirmation"

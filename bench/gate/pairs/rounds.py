@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from bench import machine
 from bench.execution.processes import WorkerFailed, deadline
+from bench.gate.pairs.layout import Project
+from bench.gate.pairs.messages import Counts, Job, Ready, Token, Where
 from bench.gate.pairs.processes import Worker
 from bench.gate.rule import Round
 from bench.plan.case import plain
@@ -51,10 +53,14 @@ class Subject:
 
 @dataclass(frozen=True)
 class Side:
-    """The code on one side, and the interpreter that runs it."""
+    """The code on one side, the interpreter that runs it, and the repository that the code is a state of.
+
+    Without a `project` nobody asks where what is loaded comes from: the tree is then all there is.
+    """
 
     tree: Path
     python: str = sys.executable
+    project: Project | None = None
 
 
 @dataclass(frozen=True)
@@ -94,16 +100,26 @@ def seed_of(seed: int, *parts: object) -> int:
     return int.from_bytes(hashlib.sha256(repr((seed, *parts)).encode()).digest()[:6])
 
 
-def job(subject: Subject, side: Side, device: str, inject_pct: float, *, build_only: bool = False) -> dict[str, Any]:
+def job(subject: Subject, side: Side, device: str, inject_pct: float, *, build_only: bool = False) -> Job:
     """What a side's worker is told to build, in plain JSON types."""
-    asked = {name: plain(given) for name, given in vars(subject).items() if name != "key"}
-    how = {"device": device, "inject_pct": inject_pct, "build_only": build_only, "cores": []}
-    return {**asked, "tree": str(side.tree), **how}
+    origin: Where | None = None
+    if side.project is not None:
+        roots, named = list(side.project.roots), dict(side.project.named)
+        origin = {
+            "repository": str(side.project.repository), "roots": roots, "named": named, "name": side.project.name,
+        }  # fmt: skip
+    return {
+        "tree": str(side.tree), "origin": origin, "plugins": list(subject.plugins), "factory": subject.factory,
+        "args": plain(subject.args), "num_classes": subject.num_classes, "image_size": subject.image_size,
+        "batch_size": subject.batch_size, "threads": subject.threads, "precision": subject.precision,
+        "layout": subject.layout, "device": device, "inject_pct": inject_pct, "build_only": build_only, "cores": [],
+        "padding_bytes": 0,
+    }  # fmt: skip
 
 
 def measure(
     launch: Callable[[Name, int], Worker],
-    jobs: Mapping[Name, Mapping[str, Any]],
+    jobs: Mapping[Name, Job],
     seed: int,
     limit_s: float,
     clock: Callable[[], float],
@@ -122,21 +138,22 @@ def measure(
     draw, begun = random.Random(seed), clock()
     cores = shared_cores(jobs["baseline"], draw)
     workers: dict[Name, Worker] = {}
-    ready: dict[Name, dict[str, Any]] = {}
+    ready: dict[Name, Ready] = {}
+    padding: dict[Name, int] = {}
     with within(limit_s, workers):
         for name in draw.sample(SIDES, 2):
-            padding = draw.randrange(MOST_PADDING_BYTES)
-            workers[name] = launch(name, padding)
-            asked = {**jobs[name], "cores": cores, "padding_bytes": padding}
-            ready[name] = workers[name].ask(asked) | {"padding_bytes": padding}
+            padding[name] = draw.randrange(MOST_PADDING_BYTES)
+            workers[name] = launch(name, padding[name])
+            asked: Job = {**jobs[name], "cores": cores, "padding_bytes": padding[name]}
+            ready[name] = cast(Ready, workers[name].ask(asked))
         forwards = forwards_per_token([each["forward_s"] for each in ready.values()])
         order, tokens = quads(workers, forwards, draw, budget_s(ready, forwards), clock)
-    a, b = (times(tokens[name], ready[name], forwards) for name in SIDES)
+    a, b = (times(tokens[name], ready[name], forwards, padding[name]) for name in SIDES)
     took, first, on = clock() - begun, next(iter(ready)), tuple(ready["candidate"]["cores"])
     return RoundRecord(value(a, b), a, b, order, first, forwards, machine.load(), seed, took, on)
 
 
-def shared_cores(asked: Mapping[str, Any], draw: random.Random) -> list[int]:
+def shared_cores(asked: Job, draw: random.Random) -> list[int]:
     """As many cores as the job has threads, the same for both sides; none where there is nothing to choose.
 
     A virtual core is as fast as what its physical core does for others lets it be. Left to the system, each side stays
@@ -149,12 +166,12 @@ def shared_cores(asked: Mapping[str, Any], draw: random.Random) -> list[int]:
     return sorted(draw.sample(usable, asked["threads"]))
 
 
-def build(name: Name, launch: Callable[[Name, int], Worker], asked: Mapping[str, Any], limit_s: float) -> None:
-    """Build the model of one side in a worker that then ends. Raises WorkerFailed where that does not work."""
+def build(name: Name, launch: Callable[[Name, int], Worker], asked: Job, limit_s: float) -> Counts:
+    """Build the model of one side in a worker that then ends: what it has. Raises WorkerFailed where that fails."""
     workers: dict[Name, Worker] = {}
     with within(limit_s, workers):
         workers[name] = launch(name, 0)
-        workers[name].ask({**asked, "padding_bytes": 0})
+        return cast(Ready, workers[name].ask(asked))["counts"]
 
 
 @contextmanager
@@ -179,7 +196,7 @@ def forwards_per_token(forward_s: Sequence[float]) -> int:
     return max(1, math.ceil(TOKEN_S / max(min(forward_s), 1e-6)))
 
 
-def budget_s(ready: Mapping[Name, Mapping[str, Any]], forwards: int) -> float:
+def budget_s(ready: Mapping[Name, Ready], forwards: int) -> float:
     """Seconds for the quads of a round: 6, or what three quads of a slow model take, by its warm-up."""
     quad_s = sum(2 * forwards * each["forward_s"] for each in ready.values())
     return max(LONGEST_S, SLOW_MODEL * LEAST_QUADS * quad_s)
@@ -187,7 +204,7 @@ def budget_s(ready: Mapping[Name, Mapping[str, Any]], forwards: int) -> float:
 
 def quads(
     workers: Mapping[Name, Worker], forwards: int, draw: random.Random, longest_s: float, clock: Callable[[], float]
-) -> tuple[tuple[str, ...], dict[Name, list[dict[str, Any]]]]:
+) -> tuple[tuple[str, ...], dict[Name, list[Token]]]:
     """The order of every quad, and each side's tokens. One worker runs while the other waits at its pipe.
 
     Ends after 2 s with at least 6 quads if the pairs agree well enough by then, or after `longest_s`. Whether they do
@@ -197,7 +214,7 @@ def quads(
         Void: there was no time for three quads.
     """
     order: list[str] = []
-    tokens: dict[Name, list[dict[str, Any]]] = {name: [] for name in SIDES}
+    tokens: dict[Name, list[Token]] = {name: [] for name in SIDES}
     begun = clock()
     while (spent := clock() - begun) < longest_s and (
         spent < ENOUGH_S or len(order) < ENOUGH_QUADS or error_of(log_ratios(*map(wall_s, tokens.values()))) > SURE
@@ -205,13 +222,13 @@ def quads(
         order.append(draw.choice(ORDERS))
         for letter in order[-1]:
             name = SIDES["AB".index(letter)]
-            tokens[name].append(workers[name].ask({"forwards": forwards}))
+            tokens[name].append(cast(Token, workers[name].ask({"forwards": forwards})))
     if len(order) < LEAST_QUADS:
         raise Void(f"{len(order)} of at least {LEAST_QUADS} quads within {longest_s:.1f} s")
     return tuple(order), tokens
 
 
-def wall_s(tokens: Sequence[Mapping[str, Any]]) -> tuple[float, ...]:
+def wall_s(tokens: Sequence[Token]) -> tuple[float, ...]:
     """The wall time of one side's tokens, in order."""
     return tuple(each["wall_s"] for each in tokens)
 
@@ -226,15 +243,15 @@ def error_of(values: Sequence[float]) -> float:
     return math.sqrt(math.pi / 2) * spread / math.sqrt(len(values))
 
 
-def times(tokens: Sequence[Mapping[str, Any]], ready: Mapping[str, Any], forwards: int) -> Times:
+def times(tokens: Sequence[Token], ready: Ready, forwards: int, padding_bytes: int) -> Times:
     """One side's tokens as they are kept."""
-    cpu = tuple(each["cpu_s"] for each in tokens)
+    cpu = tuple(each["cpu_s"] for each in tokens if each["cpu_s"] is not None)
     return Times(
         wall_s=wall_s(tokens),
-        cpu_s=None if None in cpu else cpu,
+        cpu_s=cpu if len(cpu) == len(tokens) else None,
         faults_per_forward=sum(each["faults"] for each in tokens) / (forwards * len(tokens)),
         warm_up_faults=tuple(ready["warm_up_faults"]),
-        padding_bytes=ready["padding_bytes"],
+        padding_bytes=padding_bytes,
         torch=ready["torch"],
     )
 

@@ -1,7 +1,8 @@
 """One side of the gate's stopwatch: builds a tree's model and times its forward passes, token by token, on request.
 
-Run as a file by `server.py` and imported by nobody: so both trees are timed by these lines, whatever lines they bring.
-Compares nothing, and takes nothing from its own package but, for a tree without one, the registry of models.
+Run as a file by `processes.py` and imported by nobody: so both trees are timed by these lines, whatever lines they
+bring. Compares nothing, and takes nothing from its own package but the file `own_tree.py` and, for a tree without one,
+the registry of models.
 
 It speaks JSON, one object per line. First comes a job; then, for every `{"forwards": n}`, the seconds of one token: n
 forward passes. `worker.py` alone is one worker on its standard streams. `worker.py --serve` forks a worker for every
@@ -19,12 +20,16 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, BinaryIO
+from types import ModuleType, TracebackType
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import torch
+
+if TYPE_CHECKING:
+    from bench.gate.pairs.messages import Counts, Job, Ready, Token
+    from bench.gate.pairs.own_tree import OwnTree
 
 try:
     import resource
@@ -35,6 +40,7 @@ Call = Callable[[], object]
 Times = tuple[float, float | None]  # wall and CPU seconds; no CPU seconds on CUDA
 
 BENCH = Path(__file__).resolve().parents[2]  # the package that this file came with
+REGISTRY = Path("bench", "registry.py")
 PADDING = "BENCH_PADDING"
 LEAST_WARM_UPS, MOST_WARM_UPS, STEADY_FAULTS = 3, 10, 16
 SHORTEST_TOKEN_S = 0.02
@@ -43,6 +49,18 @@ PAGE_BYTES, MOST_RESERVED_BYTES = 4096, 2**29
 COARSEST_CPU_CLOCK_S = 1e-4
 MOST_REASON = 2000  # characters of an error that are passed on
 
+
+def beside(name: str) -> ModuleType:
+    """The file of that name in this one's folder, which is on no path, as a module."""
+    found = importlib.util.spec_from_file_location(f"bench_worker_{name}", Path(__file__).with_name(f"{name}.py"))
+    assert found is not None, name
+    assert found.loader is not None, name
+    module = sys.modules[found.name] = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+own_tree: Any = beside("own_tree")
 stage = "start"  # what is being done, for the reason of a failure
 
 
@@ -107,26 +125,40 @@ def refuse(writer: BinaryIO, kind: type[BaseException], error: BaseException, tr
     sys.stderr.flush()
     # The registry imports a model's file when it is asked for it: only its own words mean that there is no such model.
     at = "build" if stage == "lookup" and kind.__name__ != "UsageError" else stage
-    answer(writer, {"failed": at, "reason": f"{kind.__name__}: {error}"[:MOST_REASON]})
+    reason = f"{kind.__name__}: {error}"
+    if isinstance(error, own_tree.FromElsewhere):
+        at, reason = "origin", str(error)
+    answer(writer, {"failed": at, "reason": f"{reason}{own_tree.not_in_git(error, own)}"[:MOST_REASON]})
     os._exit(1)
+
+
+own: "OwnTree | None" = None  # finds what the tree brings; None for a tree that is no state of a repository
 
 
 def work(reader: BinaryIO, writer: BinaryIO) -> None:
     """Build and warm up what the job asks for, then time tokens until the tool closes the pipe."""
     global stage
-    job = json.loads(reader.readline())
+    job: Job = json.loads(reader.readline())
     # Moves everything that follows by a random number of bytes: above all what is free in the heap now.
     padding = bytearray(2**20 + len(os.environ.setdefault(PADDING, "." * job["padding_bytes"])))
     placed = on_cores(job["cores"])
     fix_conditions(job["threads"])
-    call = forward(job)
+    before = None if job["build_only"] else set(sys.modules)
+    call, counts = forward(job)
+    refuse_strangers(job, before)
     stage = "forward"
     timed = timer(job["device"], job["inject_pct"])
+    before = set(sys.modules)
     gc.collect()
     gc.disable()
     with torch.inference_mode():
-        ready = {"warm_up_faults": [], "forward_s": 0.0} if job["build_only"] else warm_up(call, timed)
-        answer(writer, {**ready, "torch": torch.__version__, "cores": placed})
+        faults, forward_s = ([], 0.0) if job["build_only"] else warm_up(call, timed)
+        refuse_strangers(job, before)  # what a first forward imports
+        ready: Ready = {
+            "warm_up_faults": faults, "forward_s": forward_s, "torch": torch.__version__, "cores": placed,
+            "counts": counts,
+        }  # fmt: skip
+        answer(writer, ready)
         while asked := reader.readline():
             answer(writer, token(call, json.loads(asked)["forwards"], timed))
     del padding
@@ -155,12 +187,15 @@ def fix_conditions(threads: int) -> None:
     torch.set_float32_matmul_precision("highest")
 
 
-def forward(job: dict[str, Any]) -> Call:
-    """One inference call of the tree's model on a batch of noise that already lies on the device."""
-    global stage
-    tree = Path(job["tree"])
+def forward(job: "Job") -> tuple[Call, "Counts"]:
+    """One inference call of the tree's model on a batch of noise that already lies on the device, and what it has."""
+    global stage, own
+    tree, origin = Path(job["tree"]), job["origin"]
+    if origin is not None:
+        own = own_tree.prefer(tree, Path(origin["repository"]), origin["roots"], origin["named"])
+    else:
+        sys.path[:0] = [str(tree)]
     os.chdir(tree)
-    sys.path[:0] = [str(tree)]
     stage = "plug-ins"
     registry = registry_of(tree)
     for plugin in job["plugins"]:
@@ -176,15 +211,34 @@ def forward(job: dict[str, Any]) -> Call:
         "dtype": getattr(torch, job["precision"]),
         "memory_format": torch.channels_last if job["layout"] == "channels_last" else torch.contiguous_format,
     }
+    counts = counted(model)
     model = model.to(**placed).eval()
     shape = (job["batch_size"], 3, job["image_size"], job["image_size"])
     batch = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(**placed)
-    return lambda: model(batch)
+    return lambda: model(batch), counts
+
+
+def counted(model: torch.nn.Module) -> "Counts":
+    """Its parameters and the elements of its buffers."""
+    there = [each for each in model.parameters() if not torch.nn.parameter.is_lazy(each)]
+    return {
+        "params": sum(each.numel() for each in there),
+        "trainable": sum(each.numel() for each in there if each.requires_grad),
+        "buffers": sum(each.numel() for each in model.buffers() if not torch.nn.parameter.is_lazy(each)),
+    }
+
+
+def refuse_strangers(job: "Job", before: set[str] | None) -> None:
+    """Raise FromElsewhere where code of the project is loaded that is not this tree's. `before`: what was looked at."""
+    if own is not None and job["origin"] is not None:
+        spared = None if (Path(job["tree"]) / REGISTRY).is_file() else BENCH
+        repository, name = Path(job["origin"]["repository"]), job["origin"]["name"]
+        own_tree.refuse(own, repository, name, spared=spared, since=before)
 
 
 def registry_of(tree: Path) -> Any:
     """The tree's own `bench.registry`; where it brings none, the one that this file came with."""
-    if not (tree / "bench" / "registry.py").is_file():
+    if not (tree / REGISTRY).is_file():
         found = importlib.util.spec_from_file_location(
             "bench", BENCH / "__init__.py", submodule_search_locations=[str(BENCH)]
         )
@@ -231,8 +285,10 @@ def on_cuda(call: Call, count: int, inject: float) -> Times:
     return begun.elapsed_time(ended) / 1000, None  # events count milliseconds
 
 
-def warm_up(call: Call, timed: Callable[[Call, int], Times]) -> dict[str, Any]:
-    """At least 3 forwards and until one faults in fewer than 16 pages, at most 10; then how long one takes."""
+def warm_up(call: Call, timed: Callable[[Call, int], Times]) -> tuple[list[int], float]:
+    """At least 3 forwards and until one faults in fewer than 16 pages, at most 10: the faults of each, and the seconds
+    that one takes then.
+    """
     faults: list[int] = []
     fastest = math.inf
     while len(faults) < LEAST_WARM_UPS or (faults[-1] >= STEADY_FAULTS and len(faults) < MOST_WARM_UPS):
@@ -244,7 +300,7 @@ def warm_up(call: Call, timed: Callable[[Call, int], Times]) -> dict[str, Any]:
     if fastest < SHORTEST_TOKEN_S:  # a single short call is mostly its own overhead
         count = math.ceil(SHORTEST_TOKEN_S / max(fastest, 1e-6))
         fastest = timed(call, count)[0] / count
-    return {"warm_up_faults": faults, "forward_s": fastest}
+    return faults, fastest
 
 
 def reserve(pages: int) -> None:
@@ -257,7 +313,7 @@ def reserve(pages: int) -> None:
     del touched
 
 
-def token(call: Call, count: int, timed: Callable[[Call, int], Times]) -> dict[str, Any]:
+def token(call: Call, count: int, timed: Callable[[Call, int], Times]) -> "Token":
     """The seconds and the page faults of one token."""
     before = minor_faults()
     wall, cpu = timed(call, count)
@@ -275,13 +331,13 @@ def threads_now() -> int | None:
     return len(os.listdir("/proc/self/task")) if os.path.isdir("/proc/self/task") else None
 
 
-def answer(writer: BinaryIO, message: dict[str, Any]) -> None:
+def answer(writer: BinaryIO, message: Mapping[str, Any]) -> None:
     """Say it to the tool, at once."""
     writer.write(line(message))
     writer.flush()
 
 
-def line(message: dict[str, Any]) -> bytes:
+def line(message: Mapping[str, Any]) -> bytes:
     """A message as it goes through the pipe."""
     return json.dumps(message).encode() + b"\n"
 
