@@ -10,7 +10,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from types import ModuleType
@@ -29,9 +29,11 @@ OTHERS_ERRORS = (
 class Registry:
     """One kind of thing by name. A name may carry a tail after a colon: `timm:resnet50` asks `timm` for `resnet50`."""
 
-    def __init__(self, kind: str, home: str):
+    def __init__(self, kind: str, home: str, given: Sequence[str] = (), leading: int = 0):
         self.kind = kind
         self.home = home
+        self._given = frozenset(given)  # what every factory of the kind gets by keyword
+        self._leading = leading  # how many positional arguments it gets
         self._factories: dict[str, Callable[..., Any]] = {}
 
     def register(self, name: str) -> Callable[[Factory], Factory]:
@@ -78,10 +80,20 @@ class Registry:
         Read from the source, so that a suite's arguments can be checked without importing torch.
         """
         head = name.partition(":")[0]
-        function = _offers(self._source(head)).get(head)
+        function = self.function(head)
         if function is None or function.args.kwarg is not None:
             return None
-        return [each.arg for each in function.args.kwonlyargs if each.arg not in ("num_classes", "image_size")]
+        return [each.arg for each in self.arguments(function)]
+
+    def function(self, name: str) -> ast.FunctionDef | None:
+        """The factory of that name as its source has it; None where there is none to read."""
+        head = name.partition(":")[0]
+        return _offers(self._source(head)).get(head)
+
+    def arguments(self, function: ast.FunctionDef) -> list[ast.arg]:
+        """Its arguments that a suite may name: those that everybody gets are not among them."""
+        positional = function.args.args[max(self._leading - len(function.args.posonlyargs), 0) :]
+        return [each for each in [*positional, *function.args.kwonlyargs] if each.arg not in self._given]
 
     def _source(self, head: str) -> str:
         if head in self._factories:
@@ -155,6 +167,6 @@ def load_plugin(name: str, beside: Path) -> ModuleType:
     return module
 
 
-models = Registry("model", "bench.models")
-datasets = Registry("dataset", "bench.data")
-measures = Registry("measure", "bench.measures")
+models = Registry("model", "bench.models", given=("num_classes", "image_size"))
+datasets = Registry("dataset", "bench.data", leading=1)
+measures = Registry("measure", "bench.measures", leading=2)

@@ -255,7 +255,7 @@ def _rows_of(case: Case, draw: random.Random) -> list[Measurement]:
         case "memory":
             return [row(case, "forward_peak_bytes", 2.1e8 * _latency(case)), row(case, "train_step_peak_bytes", 9.4e8)]
         case "accuracy":
-            return [found for epoch in range(1, case.recipe["epochs"] + 1) for found in _epoch(case, epoch, draw)]
+            return [found for epoch in range(1, case.recipe.epochs + 1) for found in _epoch(case, epoch, draw)]
     return []
 
 

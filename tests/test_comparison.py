@@ -14,12 +14,14 @@ from bench.plan.case import Case
 from bench.records.measurement import Measurement, as_row, canonical_json
 from bench.statistics import intervals
 from bench.store import Store
+from bench.suite.recipe import Recipe
 from bench.verdicts.between_runs import tables
 from bench.verdicts.between_runs.compare import compare
 from bench.verdicts.between_runs.effects import ratio_of_medians
 
 ROOT = Path(__file__).parent.parent
 A, B = "run-a", "run-b"
+RECIPE = Recipe(epochs=3, batch_size=8, optimizer="adamw", lr=1e-3)
 
 
 def case(**changes) -> Case:
@@ -52,7 +54,9 @@ def blocks(centre: float, seed: int, n: int = 20, **more) -> list[tuple]:
 
 
 def curve(values: list[float], seed: int, **more) -> list[tuple]:
-    training = case(measure="accuracy", dataset="cifar10", seed=seed, recipe={"epochs": len(values)})
+    training = case(
+        measure="accuracy", dataset="cifar10", seed=seed, recipe=RECIPE.model_copy(update={"epochs": len(values)})
+    )
     return [(training, "test_top1_pct", value, {"epoch": i + 1, **more}) for i, value in enumerate(values)]
 
 

@@ -6,16 +6,20 @@ import pytest
 
 from bench.plan.case import Case
 from bench.plan.forecast import seconds, total, usd
+from bench.suite.recipe import Recipe
 
+RECIPE = Recipe(epochs=30, batch_size=128, optimizer="adamw", lr=1e-3)
 MIXER = {"patch_size": 4, "width": 128, "depth": 8, "token_mlp": 64, "channel_mlp": 256}
 CASE = Case(
     "a", "s", "sha", "paper", "accuracy", "m", "mlp_mixer", model_args=MIXER, num_classes=10, image_size=32,
-    dataset="cifar10", recipe={"epochs": 30},
+    dataset="cifar10", recipe=RECIPE,
 )  # fmt: skip
 
 
 def test_a_training_takes_as_long_as_its_epochs_and_images():
-    assert seconds(replace(CASE, recipe={"epochs": 60}), cores=2) == pytest.approx(2 * seconds(CASE, cores=2))
+    assert seconds(replace(CASE, recipe=RECIPE.model_copy(update={"epochs": 60})), cores=2) == pytest.approx(
+        2 * seconds(CASE, cores=2)
+    )
     assert seconds(CASE, cores=4) == pytest.approx(seconds(CASE, cores=2) / 2)
     tenth = replace(CASE, dataset_args={"n_train": 5_000, "n_test": 1_000})
     assert seconds(tenth, cores=2) == pytest.approx(seconds(CASE, cores=2) / 10)
@@ -34,3 +38,10 @@ def test_what_cannot_be_said_is_counted_and_not_guessed():
 def test_money_is_said_only_for_a_device_with_a_price():
     assert usd(3600, "Tesla T4") == pytest.approx(2 * usd(1800, "Tesla T4"))
     assert usd(3600, "AMD EPYC (AVX512)") is None
+
+
+@pytest.mark.parametrize(
+    "args", [{"variant": "S/99"}, {**MIXER, "patch_size": 0}, {**MIXER, "width": "big"}, {"depth": 2}]
+)
+def test_a_model_that_cannot_be_sized_has_no_forecast_and_stops_no_plan(args):
+    assert seconds(replace(CASE, model_args=args), cores=2) is None

@@ -177,13 +177,13 @@ def published_case(**changes):
     small = {"patch_size": 7, "kernel_size": 3, "width": 8, "depth": 1}
     arguments = {**case.dataset_args, "n_classes": 2, "image_size": 28}
     case = replace(case, model_args=small, num_classes=2, image_size=28, dataset_args=arguments)
-    return replace(case, recipe={**case.recipe, "epochs": 1, **changes})
+    return replace(case, recipe=Recipe.from_mapping({**case.recipe.canonical(), "epochs": 1, **changes}))
 
 
 def test_the_published_recipe_trains_from_a_folder_of_jpegs(folder):
     case = published_case()
-    assert case.recipe["mixup"] == case.recipe["cutmix"] == 0.5
-    assert [part["name"] for part in case.recipe["augment"]] == ["resized_crop", "flip", "rand_augment", "erasing"]
+    assert case.recipe.mixup == case.recipe.cutmix == 0.5
+    assert [part.name for part in case.recipe.augment] == ["resized_crop", "flip", "rand_augment", "erasing"]
     facts, *readings = accuracy(case, Context(data_dir=folder))
     assert isinstance(facts, DataFacts)
     assert (facts.n_train, facts.n_test) == (2 * 34, 2 * 3)

@@ -7,7 +7,11 @@ import pytest
 from bench.errors import NothingSelected, UsageError
 from bench.plan.case import Case
 from bench.plan.planner import plan, select, selected_by
+from bench.suite.recipe import Recipe
 from bench.suite.schema import Quantity, Suite
+
+WRITTEN = {"epochs": 30, "batch_size": 128, "optimizer": "adamw", "lr": 1e-3}
+RECIPE = Recipe(epochs=3, batch_size=8, optimizer="adamw", lr=1e-3)
 
 
 def suite(**changes) -> Suite:
@@ -25,7 +29,7 @@ def suite(**changes) -> Suite:
             "full": {"name": "cifar10", "label": "Full", "classes": 10},
             "small": {"name": "cifar10_sample", "label": "Small", "classes": 10},
         },
-        "recipes": {"r": {"label": "R", "settings": {"epochs": 30, "batch_size": 128}}},
+        "recipes": {"r": {"label": "R", "settings": WRITTEN}},
         "measures": {
             "static": {"models": ["*"]},
             "timing": {"models": ["a"], "batch_sizes": [1, 128]},
@@ -54,7 +58,7 @@ def test_cases_are_every_combination_in_the_suites_order():
 
 def test_a_reduced_profile_swaps_data_shortens_the_recipe_and_says_so():
     case = next(case for case in plan(suite(), "sha", "quick") if case.measure == "accuracy")
-    assert (case.dataset, case.dataset_key, case.recipe["epochs"]) == ("cifar10_sample", "full", 2)
+    assert (case.dataset, case.dataset_key, case.recipe.epochs) == ("cifar10_sample", "full", 2)
     assert case.deviations == "Small in place of Full; epochs 2 in place of 30"
 
 
@@ -70,7 +74,7 @@ def test_the_same_question_has_the_same_id_whatever_it_is_called():
     [
         {"device": "cuda"}, {"model_args": {"depth": 4}}, {"seed": 1}, {"batch_size": 2}, {"precision": "bfloat16"},
         {"compiled": True}, {"image_size": 64}, {"options": {"blocks": 3}}, {"dataset": "cifar100"},
-        {"recipe": {"epochs": 3}},
+        {"recipe": RECIPE},
     ],
     ids=lambda change: next(iter(change)),
 )  # fmt: skip

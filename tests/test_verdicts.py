@@ -54,7 +54,9 @@ def suite(**claims: dict) -> Suite:
                 "cifar": {"name": "cifar10", "label": "CIFAR-10", "classes": 10},
                 "sample": {"name": "sample", "label": "a sample", "classes": 10},
             },
-            "recipes": {"run": {"label": "as run", "settings": {"epochs": 3, "batch_size": 8}}},
+            "recipes": {
+                "run": {"label": "as run", "settings": {"epochs": 3, "batch_size": 8, "optimizer": "adamw", "lr": 1e-3}}
+            },
             "measures": {
                 "static": {"models": ["*"]},
                 "timing": {"models": ["*"], "batch_sizes": [1]},
@@ -84,7 +86,7 @@ def rows(name: str, metric: str, values, *, profile="paper", device="cpu", seeds
     """One row per value of a case: by epoch for what is trained, by repeat for other lists, alone for a number."""
     (case,) = [case for case in plan(ANY, "0", profile, device, seeds) if case.name == name]
     trained = case.seed is not None
-    series = values if isinstance(values, list) else [values] * (case.recipe["epochs"] if trained else 1)
+    series = values if isinstance(values, list) else [values] * (case.recipe.epochs if trained else 1)
     row = {
         **dict.fromkeys(columns(Measurement)),
         **{"run_id": "run1", "case_id": case.id, "suite": "made", "profile": profile, "model": case.model},

@@ -13,6 +13,7 @@ from bench.measures.instruments.weights import mixing_layers, patch_embedding, w
 from bench.plan.case import Case
 from bench.records import packed
 from bench.registry import models
+from bench.suite.recipe import Recipe
 
 SMALL = {"patch_size": 4, "width": 6, "depth": 3, "token_mlp": 4, "channel_mlp": 8}
 
@@ -135,7 +136,7 @@ def test_accuracy_ends_with_the_pictures_of_the_weights_it_trained():
         image_size=16,
         dataset="synthetic",
         dataset_args={"n_train": 32, "n_test": 8, "image_size": 16, "n_classes": 4},
-        recipe={"epochs": 2, "batch_size": 16, "optimizer": "adamw", "lr": 0.05},
+        recipe=Recipe(epochs=2, batch_size=16, optimizer="adamw", lr=0.05),
         seed=0,
     )
     _, *found = accuracy(case, Context())

@@ -39,7 +39,7 @@ def accuracy(case: Case, context: Context) -> Iterator[DataFacts | Reading]:
     """
     if case.dataset is None or case.recipe is None or case.seed is None:
         raise MeasurementError(f"accuracy of '{case.model}' needs a data set, a recipe and a seed")
-    recipe = Recipe.from_mapping(case.recipe, f"recipe of '{case.name}'")
+    recipe = case.recipe
     dataset = load(case.dataset, context.data_dir, canonical_json(plain(case.dataset_args)))
     _check(case, recipe, dataset)
     # Weights stay in float32 for either precision; the loop casts what the recipe wants cast.

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.errors import UsageError
 from bench.records.measurement import canonical_json
+from bench.suite.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Case:
     image_size: int = 224
     dataset: str | None = None  # the registered name
     dataset_args: Mapping[str, Any] = field(default_factory=dict)
-    recipe: Mapping[str, Any] | None = None
+    recipe: Recipe | None = None
     seed: int | None = None
     batch_size: int | None = None
     precision: str = "float32"  # float32 | bfloat16 | float16
@@ -53,8 +55,8 @@ class Case:
 
     @property
     def id(self) -> str:
-        """16 hex digits of the question's hash: the same question has the same id everywhere."""
-        return hashlib.sha256(canonical_json(self.question).encode()).hexdigest()[:16]
+        """The same question has the same id everywhere."""
+        return id_of(self.question)
 
 
 _LABELS = {
@@ -70,8 +72,29 @@ _LABELS = {
 }
 
 
+def id_of(question: Mapping[str, Any]) -> str:
+    """16 hex digits of a question's hash."""
+    return hashlib.sha256(canonical_json(question).encode()).hexdigest()[:16]
+
+
+def asked_today(question: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A question of an older bench in today's form; one that is in it, or that nobody could ask today, as it is.
+
+    Recipes were kept as they were written; now defaults are filled in, so that equal trainings are equal.
+    """
+    recipe = question.get("recipe")
+    if not isinstance(recipe, Mapping):
+        return question
+    try:
+        return {**question, "recipe": Recipe.from_mapping(recipe).canonical()}
+    except UsageError:
+        return question
+
+
 def plain(value: Any) -> Any:
-    """Mappings and sequences as JSON has them."""
+    """Mappings, sequences and recipes as JSON has them."""
+    if isinstance(value, Recipe):
+        return value.canonical()
     if isinstance(value, Mapping):
         return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):

@@ -5,30 +5,35 @@ An estimate from closed forms and assumed speeds. Never a row, never compared wi
 
 from collections.abc import Iterable
 
-from bench.cost.closed_forms import closed_form
+from bench.cost.closed_forms import Counts, closed_form
 from bench.cost.devices import recognise
 from bench.cost.money import cost_of_seconds, expected_seconds
 from bench.plan.case import Case
+from bench.suite.data_facts import taken
 
 # Seconds that a case of these measures takes at CIFAR size, building the model included; seen on a 2-core machine.
 _SECONDS = {"static": 1.0, "timing": 4.0, "side_by_side": 5.0, "memory": 1.0}
 _OTHERWISE = 10.0
-# Images (training, test) of the data sets that are known before they are opened.
-_IMAGES = {"cifar10": (50_000, 10_000), "cifar100": (50_000, 10_000), "cifar10_sample": (5_000, 2_000)}
 
 
 def seconds(case: Case, cores: int) -> float | None:
     """About how long a case will take; None when nothing is known of its size."""
     if case.recipe is None:
         return _SECONDS.get(case.measure, _OTHERWISE)
-    counts = closed_form(case.factory, case.model_args, num_classes=case.num_classes, image_size=case.image_size)
-    if counts is None or case.dataset not in _IMAGES:
+    data = taken(case.dataset, case.dataset_args) if case.dataset else None
+    counts = _counts(case)
+    if counts is None or data is None or data.n_train is None or data.n_test is None:
         return None
-    chosen = case.dataset_args
-    train, test = _IMAGES[case.dataset]
-    train = chosen.get("n_train", round(train * chosen.get("train_fraction", 1.0)))
-    test = chosen.get("n_test", test)
-    return expected_seconds(counts.macs, train, case.recipe["epochs"], case.device, cores=cores, test_images=test)
+    epochs = case.recipe.epochs
+    return expected_seconds(counts.macs, data.n_train, epochs, case.device, cores=cores, test_images=data.n_test)
+
+
+def _counts(case: Case) -> Counts | None:
+    """The model's size, or None where its arguments make no model: that is told when it is built."""
+    try:
+        return closed_form(case.factory, case.model_args, num_classes=case.num_classes, image_size=case.image_size)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        return None
 
 
 def total(cases: Iterable[Case], cores: int) -> tuple[float, int]:

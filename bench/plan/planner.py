@@ -3,6 +3,8 @@
 Reads no clock and no file; the same question gets the same id on every machine.
 """
 
+import json
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -12,9 +14,11 @@ from typing import Any, TypeVar
 from bench.errors import NothingSelected, UsageError, near
 from bench.plan.case import Case
 from bench.records.metrics import METRICS
-from bench.suite.schema import Measure, Profile, Quantity, Recipe, Suite
+from bench.suite.recipe import Recipe
+from bench.suite.schema import Measure, Profile, Quantity, Suite
 
 Value = TypeVar("Value")
+MOST_CASES = 100_000
 
 
 def plan(
@@ -31,7 +35,7 @@ def plan(
         seeds: replaces the number of seeds of suite and profile.
 
     Raises:
-        UsageError: no such profile.
+        UsageError: no such profile, or more cases than anybody could measure.
     """
     if not suite.measures:
         return []
@@ -39,6 +43,7 @@ def plan(
     if key not in suite.profiles:
         raise UsageError(f"suite '{suite.id}' has no profile '{key}'.{near(key, list(suite.profiles))}")
     chosen = suite.profiles[key]
+    _refuse_too_many(suite, chosen, seeds)
     start = Case("", suite.id, suite_sha256, key, measure="", model="", factory="", device=device)
     found: dict[str, Case] = {}
     for measure_key, measure in suite.measures.items():
@@ -46,6 +51,16 @@ def plan(
             for case in _expand(suite, chosen, measure_key, measure, start, seeds):
                 found.setdefault(case.id, case)
     return list(found.values())
+
+
+def _refuse_too_many(suite: Suite, profile: Profile, seeds: int | None) -> None:
+    planned = 0
+    for key, measure in suite.measures.items():
+        axes = (measure.datasets, measure.recipes, measure.image_sizes, measure.batch_sizes)
+        points = math.prod(len(_or_none(axis)) for axis in axes) * len(_seeds(measure, profile, seeds))
+        planned += points * len(models_of(suite, measure)) * (key not in profile.skip)
+    if planned > MOST_CASES:
+        raise UsageError(f"suite '{suite.id}' asks for {planned:,} cases, more than the {MOST_CASES:,} of a plan")
 
 
 def select(cases: list[Case], patterns: Iterable[str]) -> list[Case]:
@@ -109,7 +124,7 @@ def _expand(
     for model, dataset, recipe, image_size, batch_size, seed in axes:
         case = _with_model(begun, suite, model, image_size, batch_size)
         case = _with_data(case, suite, profile, dataset)
-        case = _with_recipe(case, suite, profile, recipe, seed)
+        case = replace(_with_recipe(case, suite, profile, recipe), seed=seed)
         yield replace(case, name=_name(case, image_size), options=_options(suite, measure, image_size))
 
 
@@ -136,11 +151,12 @@ def _options(suite: Suite, measure: Measure, image_size: int | None) -> dict[str
     return {**measure.options, "versus": versus}
 
 
-def _seeds(measure: Measure, profile: Profile, override: int | None) -> list[int | None]:
-    if not measure.recipes:
+def _seeds(measure: Measure, profile: Profile, override: int | None) -> Sequence[int | None]:
+    """A training always has a seed; anything else has one where the suite asks for it, for most depends on none."""
+    if not measure.recipes and "seeds" not in measure.model_fields_set:
         return [None]
     wanted = override or profile.seeds or measure.seeds
-    return list(range(wanted)) if isinstance(wanted, int) else list(wanted)
+    return range(wanted) if isinstance(wanted, int) else wanted
 
 
 def _with_model(case: Case, suite: Suite, key: str, image_size: int | None, batch_size: int | None) -> Case:
@@ -173,25 +189,31 @@ def _with_data(case: Case, suite: Suite, profile: Profile, key: str | None) -> C
     )
 
 
-def _with_recipe(case: Case, suite: Suite, profile: Profile, key: str | None, seed: int | None) -> Case:
+def _with_recipe(case: Case, suite: Suite, profile: Profile, key: str | None) -> Case:
     if key is None:
         return case
-    recipe: Recipe = suite.recipes[key]
-    settings = {**recipe.settings, **profile.recipe}
-    changed = [
-        f"{name} {profile.recipe[name]} in place of {recipe.settings.get(name, 'the default')}"
-        for name in profile.recipe
-        if profile.recipe[name] != recipe.settings.get(name)
-    ]
+    training = suite.recipes[key]
+    recipe = training.settings.changed(profile.recipe, f"[profiles.{case.profile}.recipe] on {key}")
     return replace(
         case,
-        recipe=settings,
+        recipe=recipe,
         recipe_key=key,
-        seed=seed,
-        batch_size=settings.get("batch_size"),
-        precision=settings.get("precision", case.precision),
-        deviations=_joined(case.deviations, recipe.deviations, *changed),
+        batch_size=recipe.batch_size,
+        precision=recipe.precision,
+        deviations=_joined(case.deviations, training.deviations, *_changes(training.settings, recipe, profile)),
     )
+
+
+def _changes(published: Recipe, used: Recipe, profile: Profile) -> Iterator[str]:
+    """What a profile trains otherwise: `epochs 2 in place of 30`."""
+    before, now = (
+        {key: value if isinstance(value, str) else json.dumps(value) for key, value in dumped.items()}
+        for dumped in (published.model_dump(mode="json"), used.model_dump(mode="json"))
+    )
+    for key in before:
+        if key in profile.recipe.model_fields_set and before[key] != now[key]:
+            was = before[key] if key in published.model_fields_set else "the default"
+            yield f"{key} {now[key]} in place of {was}"
 
 
 def _joined(*parts: str | None) -> str | None:

@@ -20,6 +20,7 @@ from bench.records.measurement import SCHEMA, Environment, Measurement, as_row, 
 from bench.records.metrics import METRICS, from_anywhere
 from bench.store.delta import Table, matching
 from bench.store.exports import kind_of, read_csv, write_csv
+from bench.store.questions import asked_again
 
 _ARROW = {
     "int64": pyarrow.int64(),
@@ -199,13 +200,16 @@ class Store:
     def import_(self, source: str | Path) -> int:
         """Add the rows and environments of an export, or of another store, that are not here yet.
 
+        Rows of an older bench come in with their question in today's form, so that they answer today's cases.
+
         Returns:
             How many measurements were new.
         """
         return [self._add_new(kind, Store(source)._read(kind)) for kind in ("environments", "measurements")][1]
 
     def _add_new(self, kind: str, theirs: pyarrow.Table) -> int:
-        ours = self._read(kind, where={"run_id": theirs["run_id"].unique().to_pylist()})
+        theirs = asked_again(theirs)
+        ours = asked_again(self._read(kind, where={"run_id": theirs["run_id"].unique().to_pylist()}))
         known = pandas.concat([_frame(ours), _frame(theirs)]).duplicated().to_numpy()[len(ours) :]
         fresh = theirs.filter(pyarrow.array(~known))
         if len(fresh):
@@ -229,7 +233,7 @@ class Store:
         numbered = kind == "measurements"
         read = list(dict.fromkeys([*names, "schema"])) if numbered else names
         if exports := self._exports():
-            rows = read_csv([path for path in exports if kind_of(path) == kind], table.schema)
+            rows = asked_again(read_csv([path for path in exports if kind_of(path) == kind], table.schema))
             chosen = matching(where, table.schema)
             rows = (rows if chosen is None else rows.filter(chosen)).select(read)
         else:

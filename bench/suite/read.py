@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
-
 from bench.errors import SuiteError, UsageError, near
 from bench.registry import load_plugin
-from bench.suite.references import Raw, reference_problems
+from bench.suite.draft import Raw, drafted
+from bench.suite.references import reference_problems
 from bench.suite.schema import Suite
 
 
@@ -27,6 +26,8 @@ class LoadedSuite:
     path: Path
 
 
+LARGEST = 4_000_000  # bytes of a file
+DEEPEST = 20  # tables and lists in each other
 Further = Callable[[Suite], Iterable[str]]
 
 
@@ -40,10 +41,11 @@ def load(path: Path, further: Further = lambda _: ()) -> LoadedSuite:
         SuiteError: every problem, each as `suites/x.toml [models.hybrid.args]: no key 'depht'. Did you mean 'depth'? …`
     """
     text, raw = _read(path)
-    problems = list(_plugin_problems(raw, path)) + list(_shape_problems(raw)) + list(reference_problems(raw))
-    if problems:
+    missing = list(_plugin_problems(raw, path))
+    draft, misshapen = drafted(raw)
+    if problems := [*missing, *misshapen, *reference_problems(draft)]:
         raise SuiteError([f"{path} {problem}" for problem in dict.fromkeys(problems)])
-    suite = Suite.model_validate(raw)
+    suite = draft.suite
     if unfit := [*further(suite), *(suite.rule.problems() if suite.rule else ())]:
         raise SuiteError([f"{path} {problem}" for problem in unfit])
     return LoadedSuite(suite, hashlib.sha256(text).hexdigest(), path)
@@ -73,7 +75,9 @@ def load_all(paths: list[Path], further: Further = lambda _: ()) -> list[LoadedS
 def _read(path: Path) -> tuple[bytes, Raw]:
     try:
         text = path.read_bytes()
-        return text, tomllib.loads(text.decode())
+        if len(text) > LARGEST:
+            raise SuiteError([f"{path}: {len(text):,} bytes are more than any suite has ({LARGEST:,})"])
+        raw = tomllib.loads(text.decode())
     except FileNotFoundError as error:
         beside = sorted(str(found) for found in path.parent.glob("*.toml")) if path.parent.is_dir() else []
         raise SuiteError([f"{path}: no such file.{near(str(path), beside)}"]) from error
@@ -81,8 +85,22 @@ def _read(path: Path) -> tuple[bytes, Raw]:
         raise SuiteError([f"{path}: cannot be read: {error.strerror}"]) from error
     except UnicodeDecodeError as error:
         raise SuiteError([f"{path}: is not UTF-8 text (byte {error.start})"]) from error
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError as error:
+        raise SuiteError([f"{path}: lists or tables lie too deep in each other"]) from error
+    except ValueError as error:  # TOML's own, and a number with more digits than Python reads
         raise SuiteError([f"{path}: is not TOML: {error}"]) from error
+    if not _shallow(raw):
+        raise SuiteError([f"{path}: lists or tables lie more than {DEEPEST} deep in each other"])
+    return text, raw
+
+
+def _shallow(raw: Raw) -> bool:
+    """Whether no table or list lies deeper than any suite needs: what walks them goes down by recursion."""
+    level: list[Any] = [raw]
+    for _ in range(DEEPEST):
+        inner = [each for one in level for each in (one.values() if isinstance(one, dict) else one)]
+        level = [each for each in inner if isinstance(each, (dict, list))]
+    return not level
 
 
 def _plugin_problems(raw: Raw, path: Path) -> Iterator[str]:
@@ -92,57 +110,3 @@ def _plugin_problems(raw: Raw, path: Path) -> Iterator[str]:
             load_plugin(str(name), path.parent)
         except UsageError as error:
             yield f"[plugins]: {error}"
-
-
-# Shapes
-
-
-def _shape_problems(raw: Raw) -> Iterator[str]:
-    try:
-        Suite.model_validate(raw)
-    except ValidationError as error:
-        for problem in error.errors(include_url=False):
-            yield _in_words(problem, raw)
-
-
-def _in_words(problem: Any, raw: Raw) -> str:
-    *outer, last = [
-        part for part in problem["loc"] if part not in ("list[constrained-int]", "constrained-int", "[key]")
-    ]
-    table = f"[{'.'.join(str(part) for part in outer)}]" if outer else "[top level]"
-    match problem["type"]:
-        case "extra_forbidden":
-            return f"{table}: no key '{last}'.{near(str(last), _keys_at(outer))}"
-        case "missing":
-            return f"{table}: key '{last}' is missing"
-        case "literal_error":
-            known = [word.strip("' ") for word in problem["ctx"]["expected"].replace(" or ", ", ").split(",")]
-            return f"{table}: {last} = {problem['input']!r} is not known.{near(str(problem['input']), known)}"
-        case "value_error":
-            return f"{table}: {last}: {problem['ctx']['error']}"
-        case _:
-            found = (
-                problem["input"]
-                if isinstance(problem["input"], (str, int, float, bool))
-                else type(problem["input"]).__name__
-            )
-            return f"{table}: {last}: {problem['msg'][0].lower()}{problem['msg'][1:]} (found {found!r})"
-
-
-def _keys_at(outer: list[Any]) -> list[str]:
-    """The keys that the table at this place may have."""
-    model: type[BaseModel] = Suite
-    for part in outer:
-        field = model.model_fields.get(str(part))
-        inner = _table_in(field.annotation) if field else None
-        model = inner or model
-    return [field.alias or name for name, field in model.model_fields.items()]
-
-
-def _table_in(annotation: Any) -> type[BaseModel] | None:
-    for inner in getattr(annotation, "__args__", ()):
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            return inner
-        if found := _table_in(inner):
-            return found
-    return None

@@ -1,19 +1,21 @@
 """Whether the names in a suite mean something: models, data sets, recipes, quantities, checks.
 
-Reads raw tables, so that names are checked also where a shape is wrong; builds and imports nothing.
+Reads what parsed of a suite, so that names are checked also where another table is wrong; builds and imports nothing.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
-from typing import Any
+
+from pydantic import BaseModel
 
 from bench.cost.devices import DEVICES
 from bench.errors import UsageError, near
 from bench.registry import Registry, datasets, measures, models
 from bench.suite import expression
-from bench.suite.recipe import Recipe
-
-Raw = Mapping[str, Any]
+from bench.suite.arguments import data_problems, model_problems, option_problems, parameters
+from bench.suite.draft import UNREAD, Draft
+from bench.suite.schema import Check, Printed, PrintedRow
+from bench.suite.trainings import training_problems
 
 
 def reference(text: str) -> tuple[str, int]:
@@ -22,211 +24,199 @@ def reference(text: str) -> tuple[str, int]:
     return claim, int(number or 0)
 
 
-def printed_problems(raw: Raw) -> Iterator[str]:
-    """What is wrong with the references of `[tables.…]` in a raw suite; wrong shapes are the shape check's business."""
-    for key, table in _tables(raw, "tables").items():
-        if isinstance(table.get("source"), str) and table["source"] not in _tables(raw, "sources"):
-            yield f"[tables.{key}]: source: no source '{table['source']}'.{near(table['source'], list(raw['sources']))}"
-        columns = [column for column in table.get("columns", []) if isinstance(column, dict)]
-        for column in columns:
-            if isinstance(device := column.get("device"), str) and device not in DEVICES:
-                yield f"[tables.{key}]: device: no device '{device}'.{near(device, list(DEVICES))}"
-        for number, row in enumerate(table.get("rows", [])):
-            if isinstance(row, dict):
-                yield from _printed_row_problems(f"[tables.{key}.rows.{number}]", row, len(columns), raw)
+def reference_problems(draft: Draft) -> Iterator[str]:
+    """Every name in a suite that means nothing, with the nearest ones that do, and all that does not fit together."""
+    yield from _model_problems(draft)
+    unsound: set[str] = set()
+    yield from _dataset_problems(draft, unsound)
+    for key, recipe in draft.suite.recipes.items():
+        yield from _unknown(f"recipes.{key}", "source", recipe.source, "source", draft.known("sources"))
+    yield from _measure_problems(draft)
+    yield from _profile_problems(draft)
+    yield from training_problems(draft, set(draft.suite.datasets) - unsound)
+    yield from _quantity_problems(draft)
+    yield from _drawn_problems(draft)
+    for key, claim in draft.suite.claims.items():
+        yield from _unknown(f"claims.{key}", "source", claim.source, "source", draft.known("sources"))
+        yield from _check_problems(draft, claim, "claims", key)
+        for number, check in enumerate(claim.also):
+            yield from _check_problems(draft, check, "claims", key, "also", number)
+    yield from _guard_problems(draft)
+    for key, table in draft.suite.tables.items():
+        yield from _printed_problems(draft, key, table)
 
 
-def _printed_row_problems(where: str, row: Raw, columns: int, raw: Raw) -> Iterator[str]:
-    training, checks = row.get("training"), row.get("checks", [])
-    if isinstance(training, str) and training not in _tables(raw, "costs"):
-        yield f"{where}: training: no cost '{training}'.{near(training, list(_tables(raw, 'costs')))}"
-    if len(checks) > columns:
-        yield f"{where}: checks: {len(checks)} for {columns} columns"
-    claims = _tables(raw, "claims")
-    for text in (text for text in checks if isinstance(text, str) and text):
-        claim, _, number = text.partition(".")
-        if claim not in claims:
-            yield f"{where}: checks: no claim '{claim}'.{near(claim, list(claims))}"
-        elif number and not (number.isdigit() and int(number) <= len(claims[claim].get("also", []))):
-            yield f"{where}: checks: {claim} also says {len(claims[claim].get('also', []))} things, not a '{number}'"
+def _unknown(table: str, key: str, value: str | None, kind: str, known: Sequence[str] | None) -> Iterator[str]:
+    """A name that is not there. What was left out, or could not be read, has no name to look for."""
+    if value not in (None, UNREAD) and known is not None and value not in known:
+        yield f"[{table}]: {key}: no {kind} '{value}'.{near(value, list(known))}"
 
 
-# References: read from the raw tables, so that they are checked also when a shape is wrong.
-
-
-def _tables(raw: Raw, name: str) -> dict[str, Raw]:
-    table = raw.get(name)
-    return {key: value for key, value in table.items() if isinstance(value, dict)} if isinstance(table, dict) else {}
-
-
-def reference_problems(raw: Raw) -> Iterator[str]:
-    """Every name in a raw suite that means nothing, with the nearest ones that do."""
-    yield from _model_problems(raw)
-    yield from _dataset_problems(raw)
-    yield from _recipe_problems(raw)
-    yield from _measure_problems(raw)
-    yield from _profile_problems(raw)
-    yield from _quantity_problems(raw)
-    yield from _drawn_problems(raw)
-    yield from _claim_problems(raw)
-    yield from _guard_problems(raw)
-    yield from printed_problems(raw)
-
-
-def _unknown(table: str, key: str, value: Any, kind: str, known: list[str]) -> Iterator[str]:
-    """A name that is not there. Values of a wrong type are the shape check's business."""
-    if isinstance(value, str) and value not in known:
-        yield f"[{table}]: {key}: no {kind} '{value}'.{near(value, known)}"
-
-
-def _registered(table: str, key: str, value: Any, registry: Registry) -> Iterator[str]:
-    if isinstance(value, str) and value.partition(":")[0] not in registry.names():
+def _registered(table: str, key: str, value: str, registry: Registry) -> Iterator[str]:
+    if value != UNREAD and value.partition(":")[0] not in registry.names():
         yield f"[{table}]: {key}: {registry.unknown(value)}"
 
 
-def _model_problems(raw: Raw) -> Iterator[str]:
-    for key, model in _tables(raw, "models").items():
-        name = model.get("factory")
-        yield from _registered(f"models.{key}", "factory", name, models)
-        known = models.parameters(name) if isinstance(name, str) else None
-        arguments = model.get("args", {})
-        for argument in arguments if isinstance(arguments, dict) and known is not None else ():
-            if known is not None and argument not in known:
-                yield f"[models.{key}.args]: no key '{argument}'.{near(argument, known)}"
+def _model_problems(draft: Draft) -> Iterator[str]:
+    for key, model in draft.suite.models.items():
+        yield from _registered(f"models.{key}", "factory", model.factory, models)
+        known = parameters(models, model.factory)
+        yield from model_problems(f"[models.{key}.args]", model.factory, model.args, known)
 
 
-def _dataset_problems(raw: Raw) -> Iterator[str]:
-    for key, dataset in _tables(raw, "datasets").items():
-        yield from _registered(f"datasets.{key}", "name", dataset.get("name"), datasets)
+def _dataset_problems(draft: Draft, unsound: set[str]) -> Iterator[str]:
+    """What is wrong with data sets; the keys of those whose arguments are go into `unsound`."""
+    for key, dataset in draft.suite.datasets.items():
+        yield from _registered(f"datasets.{key}", "name", dataset.name, datasets)
+        known = parameters(datasets, dataset.name)
+        problems = list(data_problems(f"[datasets.{key}.args]", dataset.name, dataset.args, known))
+        if problems or not draft.sound("datasets", key):
+            unsound.add(key)
+        yield from problems
 
 
-def _recipe_problems(raw: Raw) -> Iterator[str]:
-    overrides = [(key, profile.get("recipe", {})) for key, profile in _tables(raw, "profiles").items()]
-    for key, recipe in _tables(raw, "recipes").items():
-        yield from _unknown(f"recipes.{key}", "source", recipe.get("source"), "source", list(_tables(raw, "sources")))
-        settings = recipe.get("settings")
-        if not isinstance(settings, dict):
-            continue
-        tried = [(f"[recipes.{key}.settings]", settings)]
-        tried += [(f"[profiles.{name}.recipe] on {key}", {**settings, **over}) for name, over in overrides if over]
-        for where, table in tried:
-            try:
-                Recipe.from_mapping(table, where)
-            except UsageError as error:
-                yield from str(error).splitlines()
+def _measure_problems(draft: Draft) -> Iterator[str]:
+    known = draft.known("models")
+    for key, measure in draft.suite.measures.items():
+        table, name = f"measures.{key}", measure.measure or key
+        if draft.sound("measures", key, "measure"):
+            yield from _registered(table, "measure", name, measures)
+            takes = parameters(measures, name)
+            yield from option_problems(f"[{table}.options]", measure.options, takes)
+            yield from _versus_problems(table, name, measure.versus, takes)
+        for pattern in measure.models if known is not None else ():
+            if pattern != UNREAD and not any(fnmatchcase(model, pattern) for model in known or ()):
+                yield f"[{table}]: models: no model matches '{pattern}'.{near(pattern, known or [])}"
+        yield from _unknown(table, "versus", measure.versus, "model", known)
+        for field, names in (("datasets", measure.datasets), ("recipes", measure.recipes)):
+            for each in names:
+                yield from _unknown(table, field, each, field[:-1], draft.known(field))
 
 
-def _measure_problems(raw: Raw) -> Iterator[str]:
-    for key, measure in _tables(raw, "measures").items():
-        table = f"measures.{key}"
-        yield from _registered(table, "measure", measure.get("measure", key), measures)
-        known = list(_tables(raw, "models"))
-        for pattern in _words(measure, "models"):
-            if not any(fnmatchcase(name, pattern) for name in known):
-                yield f"[{table}]: models: no model matches '{pattern}'.{near(pattern, known)}"
-        yield from _unknown(table, "versus", measure.get("versus"), "model", known)
-        for field in ("datasets", "recipes"):
-            for name in _words(measure, field):
-                yield from _unknown(table, field, name, field[:-1], list(_tables(raw, field)))
+def _versus_problems(table: str, name: str, versus: str | None, takes: dict[str, str] | None) -> Iterator[str]:
+    if takes is None or name not in measures.names():
+        return
+    if versus is None and "versus" in takes:
+        yield f"[{table}]: key 'versus' is missing: '{name}' compares two models"
+    if versus is not None and "versus" not in takes:
+        yield f"[{table}]: versus: '{name}' looks at one model alone"
 
 
-def _words(table: Raw, key: str) -> list[str]:
-    value = table.get(key, [])
-    return [word for word in value if isinstance(word, str)] if isinstance(value, list) else []
-
-
-def _profile_problems(raw: Raw) -> Iterator[str]:
-    profiles = _tables(raw, "profiles")
-    if sum(bool(profile.get("default")) for profile in profiles.values()) > 1:
+def _profile_problems(draft: Draft) -> Iterator[str]:
+    suite = draft.suite
+    if sum(profile.default for profile in suite.profiles.values()) > 1:
         yield "[profiles]: more than one profile is the default"
-    if raw.get("measures") and not profiles:
+    if draft.names.get("measures") and draft.known("profiles") == []:
         yield "[profiles]: key 'profiles' is missing: a suite that measures says how much, in at least one profile"
-    known = list(_tables(raw, "datasets"))
-    for key, profile in profiles.items():
-        for name in _words(profile, "skip"):
-            yield from _unknown(f"profiles.{key}", "skip", name, "measure", list(_tables(raw, "measures")))
-        swaps = profile.get("datasets", {})
-        for pair in swaps.items() if isinstance(swaps, dict) else ():
-            for name in pair:
-                yield from _unknown(f"profiles.{key}.datasets", pair[0], name, "dataset", known)
+    for key, profile in suite.profiles.items():
+        for name in profile.skip:
+            yield from _unknown(f"profiles.{key}", "skip", name, "measure", draft.known("measures"))
+        for pair in profile.datasets.items():
+            for name in dict.fromkeys(pair):
+                yield from _unknown(f"profiles.{key}.datasets", pair[0], name, "dataset", draft.known("datasets"))
 
 
-def _quantity_problems(raw: Raw) -> Iterator[str]:
-    claims = _tables(raw, "claims")
-    for key, quantity in _tables(raw, "quantities").items():
-        table = f"quantities.{key}"
+def _quantity_problems(draft: Draft) -> Iterator[str]:
+    claims = draft.known("claims") or []
+    for key, quantity in draft.suite.quantities.items():
+        table, wrote = f"quantities.{key}", draft.wrote(quantity, "quantities", key)
         if key in claims:
             yield f"[{table}]: a claim has the same name; an expression could not tell them apart"
-        if ("value" in quantity) == ("metric" in quantity):
+        if ("value" in wrote) == ("metric" in wrote):
             yield f"[{table}]: needs either 'value' (a constant) or 'metric' (a measured number)"
-        if "value" in quantity and not {"unit", "source"} <= quantity.keys():
+        if "value" in wrote and not {"unit", "source"} <= wrote:
             yield f"[{table}]: a constant needs 'unit' and 'source'"
-        for field, of in (
-            ("source", "sources"),
-            ("model", "models"),
-            ("dataset", "datasets"),
-            ("recipe", "recipes"),
-            ("measure", "measures"),
-        ):
-            yield from _unknown(table, field, quantity.get(field), field, list(_tables(raw, of)))
+        yield from _names_in(draft, table, quantity, ("source", "model", "dataset", "recipe", "measure"))
 
 
-def _drawn_problems(raw: Raw) -> Iterator[str]:
-    for kind in ("curves", "costs"):
-        for key, table in _tables(raw, kind).items():
-            for field in ("source", "model", "dataset", "recipe"):
-                yield from _unknown(f"{kind}.{key}", field, table.get(field), field, list(_tables(raw, f"{field}s")))
+def _drawn_problems(draft: Draft) -> Iterator[str]:
+    for key, curve in draft.suite.curves.items():
+        yield from _names_in(draft, f"curves.{key}", curve, ("source", "model", "dataset"))
+    for key, cost in draft.suite.costs.items():
+        yield from _names_in(draft, f"costs.{key}", cost, ("source", "model", "dataset", "recipe"))
 
 
-def _claim_problems(raw: Raw) -> Iterator[str]:
-    claims = _tables(raw, "claims")
-    for key, claim in claims.items():
-        table = f"claims.{key}"
-        yield from _unknown(table, "source", claim.get("source"), "source", list(_tables(raw, "sources")))
-        also = claim.get("also", [])
-        checks = [(table, claim)] + [
-            (f"{table}.also.{i}", check) for i, check in enumerate(also if isinstance(also, list) else [])
-        ]
-        for where, check in checks:
-            if isinstance(check, dict):
-                yield from _check_problems(where, check, raw)
+def _names_in(draft: Draft, table: str, record: BaseModel, fields: Sequence[str]) -> Iterator[str]:
+    for field in fields:
+        yield from _unknown(table, field, getattr(record, field), field, draft.known(f"{field}s"))
 
 
-def _guard_problems(raw: Raw) -> Iterator[str]:
-    for key, guard in _tables(raw, "guards").items():
-        yield from _unknown(f"guards.{key}", "model", guard.get("model"), "model", list(_tables(raw, "models")))
-    if not raw.get("claims") and not raw.get("guards"):
+def _guard_problems(draft: Draft) -> Iterator[str]:
+    for key, guard in draft.suite.guards.items():
+        yield from _unknown(f"guards.{key}", "model", guard.model, "model", draft.known("models"))
+    if draft.known("claims") == [] and draft.known("guards") == []:
         yield "[top level]: nothing to answer: a suite needs at least one of [claims.…] and [guards.…]"
 
 
-def _check_problems(table: str, check: Raw, raw: Raw) -> Iterator[str]:
-    constants = [key for key, quantity in _tables(raw, "quantities").items() if "value" in quantity]
-    published = [key for key, claim in _tables(raw, "claims").items() if "published" in claim]
-    yield from _expression_problems(table, "follows", check, constants + published)
-    yield from _expression_problems(table, "measured", check, list(_tables(raw, "quantities")) + published)
-    bands = [key for key in ("tolerance", "above", "below", "between") if key in check]
+def _check_problems(draft: Draft, check: Check, *place: str | int) -> Iterator[str]:
+    table, wrote = ".".join(str(part) for part in place), draft.wrote(check, *place)
+    yield from _expression_problems(f"[{table}]: follows:", check.follows, _values(draft, measured=False))
+    yield from _expression_problems(f"[{table}]: measured:", check.measured, _values(draft, measured=True))
+    bands = [key for key in ("tolerance", "above", "below", "between") if key in wrote]
     if len(bands) > 1:
         yield f"[{table}]: only one of tolerance, above, below, between; found {' and '.join(bands)}"
-    if bands and "tolerance_why" not in check:
+    if bands and "tolerance_why" not in wrote:
         yield f"[{table}]: '{bands[0]}' needs 'tolerance_why': the reason for the band"
-    if "tolerance" in check and "published" not in check:
+    if "tolerance" in wrote and "published" not in wrote:
         yield f"[{table}]: 'tolerance' needs 'published'"
-    if "published" in check and "unit" not in check:
+    if "published" in wrote and "unit" not in wrote:
         yield f"[{table}]: 'published' needs 'unit'"
-    if not {"measured", "follows", "unavailable"} & check.keys():
+    if not {"measured", "follows", "unavailable"} & wrote:
         yield f"[{table}]: nothing decides it: needs 'measured', 'follows' or 'unavailable'"
-    if check.get("kind") != "open" and "measured" in check and not bands and "published" not in check:
+    if check.kind != "open" and "measured" in wrote and not bands and "published" not in wrote:
         yield f"[{table}]: 'measured' needs a band: 'published' (with 'tolerance'), 'above', 'below' or 'between'"
 
 
-def _expression_problems(table: str, key: str, check: Raw, known: list[str]) -> Iterator[str]:
-    text = check.get(key)
-    if not isinstance(text, str):
+def _values(draft: Draft, measured: bool) -> list[str] | None:
+    """The names that an expression may use: published numbers and constants, and what is `measured`."""
+    if draft.known("quantities") is None or draft.known("claims") is None:
+        return None
+    suite = draft.suite
+    # A table that was refused may be one or the other.
+    quantities = [
+        key
+        for key in draft.names.get("quantities", [])
+        if measured or key not in suite.quantities or "value" in draft.wrote(suite.quantities[key], "quantities", key)
+    ]
+    claims = draft.names.get("claims", [])
+    published = [
+        key for key in claims if key not in suite.claims or "published" in draft.wrote(suite.claims[key], "claims", key)
+    ]
+    return quantities + published
+
+
+def _expression_problems(where: str, text: str | None, known: list[str] | None) -> Iterator[str]:
+    if text is None:
         return
     try:
         used = expression.names(text)
     except UsageError as error:
-        yield f"[{table}]: {key}: {error}"
+        yield f"{where} {error}"
         return
-    for name in used:
-        yield from _unknown(table, key, name, "quantity", known)
+    for name in used if known is not None else ():
+        if name not in (known or ()):
+            yield f"{where} no quantity '{name}'.{near(name, known or [])}"
+
+
+def _printed_problems(draft: Draft, key: str, table: Printed) -> Iterator[str]:
+    """What is wrong with the references of a printed table."""
+    yield from _unknown(f"tables.{key}", "source", table.source, "source", draft.known("sources"))
+    for column in table.columns:
+        yield from _unknown(f"tables.{key}", "device", column.device, "device", list(DEVICES))
+    for number, row in enumerate(table.rows):
+        yield from _printed_row_problems(draft, f"tables.{key}.rows.{number}", row, len(table.columns))
+
+
+def _printed_row_problems(draft: Draft, table: str, row: PrintedRow, columns: int) -> Iterator[str]:
+    yield from _unknown(table, "training", row.training, "cost", draft.known("costs"))
+    if len(row.checks) > columns:
+        yield f"[{table}]: checks: {len(row.checks)} for {columns} columns"
+    for text in filter(None, row.checks):
+        claim, dot, number = text.partition(".")
+        yield from _unknown(table, "checks", claim, "claim", draft.known("claims"))
+        if not dot or claim not in draft.suite.claims or not draft.sound("claims", claim, "also"):
+            continue
+        also = len(draft.suite.claims[claim].also)
+        # `isdigit` alone is true of "²", which is no number to `int`.
+        if not (number.isascii() and number.isdigit() and int(number[:9]) <= also):
+            yield f"[{table}]: checks: {claim} also says {also} things, not a '{number}'"

@@ -1,19 +1,21 @@
 """What a suite file may say: sources, models, recipes, measures, profiles, quantities, curves and claims.
 
-Only shapes and their meaning stand here; reading a file and checking that its parts fit is `suitefile.py`'s work.
+Only shapes and their meaning stand here; reading a file is `read.py`'s work, what fits together `references.py`'s.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, Discriminator, Field, Tag, WithJsonSchema
 
 from bench.errors import near
 from bench.records.metrics import METRICS, UNITS
+from bench.suite.recipe import Changes, Precision, Recipe
+from bench.suite.table import Table, shown
 
 Kind = Literal["recount", "arithmetic", "retrain", "speed", "cost", "ordering", "structure", "open"]
 SourceKind = Literal["paper", "report", "code", "summary", "notebook", "logs"]
-Precision = Literal["float32", "bfloat16", "float16"]
 Layout = Literal["contiguous", "channels_last"]
 
 
@@ -36,10 +38,45 @@ Key = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 Text = Annotated[str, Field(min_length=1)]
 
 
-class Table(BaseModel):
-    """A TOML table with closed keys: an unknown one is an error, never ignored."""
+def _in_json(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Arguments are part of a case's question, so that they must be what its canonical JSON can hold."""
+    problems = [f"{key}: {problem}" for key, value in arguments.items() for problem in _not_json(value)]
+    if problems:
+        raise ValueError("\n".join(problems))
+    return arguments
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+def _not_json(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        yield from dict.fromkeys(problem for inner in value for problem in _not_json(inner))
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield f"{value} is not a finite number"
+    elif isinstance(value, int) and abs(value) >= 2**63:
+        yield f"{shown(value)} is out of range"
+    elif not isinstance(value, (str, int, float)):
+        yield f"a {type(value).__name__} is no argument: text, numbers, true or false, lists and tables of them are"
+
+
+# Handed to a factory or a measure by name; which names there are, the registry knows.
+Arguments = Annotated[dict[str, Any], AfterValidator(_in_json)]
+Size = Annotated[int, Field(ge=1, le=65_536)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Seeds = Annotated[int, Field(ge=1, le=1_000)]
+
+
+def _each_once(seeds: list[int]) -> list[int]:
+    if twice := [seed for seed in dict.fromkeys(seeds) if seeds.count(seed) > 1]:
+        raise ValueError(f"{twice[0]} is there twice")
+    return seeds
+
+
+def _shape(value: Any) -> str:
+    return "<list>" if isinstance(value, (list, tuple)) else "<one>"
+
+
+SeedList = Annotated[list[Seed], Field(min_length=1, max_length=1_000), AfterValidator(_each_once)]
 
 
 class Source(Table):
@@ -58,9 +95,9 @@ class Model(Table):
 
     factory: Text
     label: Text
-    args: dict[str, Any] = {}
-    num_classes: Annotated[int, Field(ge=1)] = 1000
-    image_size: Annotated[int, Field(ge=1)] = 224
+    args: Arguments = {}
+    num_classes: Size = 1000
+    image_size: Size = 224
     deviations: str | None = None
 
 
@@ -69,16 +106,16 @@ class Dataset(Table):
 
     name: Text
     label: Text
-    classes: Annotated[int, Field(ge=2)]
-    args: dict[str, Any] = {}
+    classes: Annotated[int, Field(ge=2, le=65_536)]
+    args: Arguments = {}
 
 
-class Recipe(Table):
-    """How a model is trained. `settings` are the keys of `bench.recipes`."""
+class Training(Table):
+    """A recipe with its name and where it was published."""
 
     label: Text
     source: Text | None = None
-    settings: dict[str, Any]
+    settings: Recipe
     deviations: str | None = None
 
 
@@ -90,13 +127,14 @@ class Measure(Table):
     versus: str | None = None  # a model key, for measures that compare side by side
     datasets: list[str] = []
     recipes: list[str] = []
-    seeds: Annotated[int, Field(ge=1)] | list[int] = 1
-    batch_sizes: list[Annotated[int, Field(ge=1)]] = []
-    image_sizes: list[Annotated[int, Field(ge=1)]] = []
+    # A number of them, or which; where a measure has no recipe, only those that are written here.
+    seeds: Annotated[Annotated[Seeds, Tag("<one>")] | Annotated[SeedList, Tag("<list>")], Discriminator(_shape)] = 1
+    batch_sizes: list[Annotated[int, Field(ge=1, le=1_000_000)]] = []
+    image_sizes: list[Size] = []
     precision: Precision = "float32"
     layout: Layout = "contiguous"
     compiled: bool = False
-    options: dict[str, Any] = {}
+    options: Arguments = {}
 
 
 class Profile(Table):
@@ -107,9 +145,21 @@ class Profile(Table):
     default: bool = False
     note: str | None = None
     skip: list[str] = []  # keys of measures
-    seeds: Annotated[int, Field(ge=1)] | None = None
+    seeds: Seeds | None = None
     datasets: dict[str, str] = {}  # data set -> the one used in its place
-    recipe: dict[str, Any] = {}  # settings that replace those of every recipe
+    recipe: Changes = Field(default_factory=Changes)  # settings that replace those of every recipe
+
+
+def _rising(pair: list[Any]) -> list[Any]:
+    if pair[0] > pair[1]:
+        raise ValueError(f"the lower end comes first, not {pair}")
+    return pair
+
+
+Slice = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2), AfterValidator(_rising)]
+At = Annotated[
+    Annotated[Literal["last", "best", "all"], Tag("<one>")] | Annotated[Slice, Tag("<list>")], Discriminator(_shape)
+]
 
 
 class Quantity(Table):
@@ -127,7 +177,14 @@ class Quantity(Table):
     batch_size: int | None = None
     image_size: int | None = None
     part: str | None = None
-    at: Literal["last", "best", "all"] | Annotated[list[int], Field(min_length=2, max_length=2)] = "last"
+    at: At = "last"
+
+
+def _texts_and_numbers(where: dict[str, Any]) -> dict[str, Any]:
+    for key, value in where.items():
+        if not isinstance(value, (str, int)) or isinstance(value, bool):
+            raise ValueError(f"{key}: text or a whole number is needed (found {shown(value)})")
+    return where
 
 
 class Curve(Table):
@@ -140,7 +197,7 @@ class Curve(Table):
     source: str
     label: Text
     column: Text
-    where: dict[str, str | int] = {}
+    where: Annotated[dict[str, Any], AfterValidator(_texts_and_numbers)] = {}
     first_epoch: int = 1  # what the file calls the first epoch
 
 
@@ -202,7 +259,7 @@ class Check(Table):
     tolerance: Annotated[float, Field(ge=0)] | None = None
     above: float | None = None
     below: float | None = None
-    between: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
+    between: Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(_rising)] | None = None
     tolerance_why: str | None = None
     min_seeds: Annotated[int, Field(ge=1)] | None = None
     hardware: str | None = None  # pattern of device names on which a speed counts
@@ -272,7 +329,7 @@ class Suite(Table):
     sources: dict[Key, Source] = {}
     models: dict[Key, Model] = {}
     datasets: dict[Key, Dataset] = {}
-    recipes: dict[Key, Recipe] = {}
+    recipes: dict[Key, Training] = {}
     measures: dict[Key, Measure] = {}
     profiles: dict[Key, Profile] = {}
     quantities: dict[Key, Quantity] = {}

@@ -6,19 +6,20 @@ does to pixels is `pixels.py`'s business. Distributions are torchvision's, as th
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
 
 from bench.data.image_files import Windows
-from bench.suite.recipe import Part
+from bench.suite.recipe import Augmentation, ColorJitter, Crop, Erasing, Flip, RandAugment, ResizedCrop, Rotation
 from bench.training import pixels
 
 Drawn = dict[str, Tensor]  # parameter name -> (count, ...) on the CPU
 Size = tuple[int, int]  # height, width
 
 
-def draw(augment: Sequence[Part], count: int, size: Size, generator: Generator) -> list[Drawn]:
+def draw(augment: Sequence[Augmentation], count: int, size: Size, generator: Generator) -> list[Drawn]:
     """Parameters for `count` images, one mapping for each augmentation; every tensor has `count` rows."""
     return [_DRAW[part.name](part, count, size, generator) for part in augment]
 
@@ -28,15 +29,16 @@ def rows(drawn: Sequence[Drawn], chosen: slice) -> list[Drawn]:
     return [{name: values[chosen] for name, values in one.items()} for one in drawn]
 
 
-def windows(parts: Sequence[Part], drawn: Sequence[Drawn]) -> Windows | None:
+def windows(parts: Sequence[Augmentation], drawn: Sequence[Drawn]) -> Windows | None:
     """What to cut from image files as they are decoded, for the images of the draw; None: their centre."""
-    if not parts or parts[0].name != "resized_crop":
+    first = parts[0] if parts else None
+    if not isinstance(first, ResizedCrop):
         return None
-    return Windows(**{name: values.numpy() for name, values in drawn[0].items()}, ratio=parts[0]["ratio"])
+    return Windows(**{name: values.numpy() for name, values in drawn[0].items()}, ratio=first.ratio)
 
 
 def augment(
-    images: Tensor, parts: Sequence[Part], drawn: Sequence[Drawn], mean: Sequence[float], std: Sequence[float]
+    images: Tensor, parts: Sequence[Augmentation], drawn: Sequence[Drawn], mean: Sequence[float], std: Sequence[float]
 ) -> Tensor:
     """Bytes to normalised, augmented images: uint8 (B, H, W, 3) -> float32 (B, 3, H, W).
 
@@ -77,64 +79,64 @@ def _uniform(count: int, low: float, high: float, generator: Generator) -> Tenso
     return torch.rand(count, generator=generator) * (high - low) + low
 
 
-def _draw_flip(part: Part, count: int, size: Size, generator: Generator) -> Drawn:
-    return {"chosen": torch.rand(count, generator=generator) < part["p"]}
+def _draw_flip(part: Flip, count: int, size: Size, generator: Generator) -> Drawn:
+    return {"chosen": torch.rand(count, generator=generator) < part.p}
 
 
-def _draw_resized_crop(part: Part, count: int, size: Size, generator: Generator) -> Drawn:
+def _draw_resized_crop(part: ResizedCrop, count: int, size: Size, generator: Generator) -> Drawn:
     """Ten tries for each image, in float64: the window's whole pixels are found by rounding."""
     tries = (count, 10)
-    low, high = map(math.log, part["ratio"])
+    low, high = map(math.log, part.ratio)
     drawn = {
-        "area": torch.empty(tries, dtype=torch.float64).uniform_(*part["scale"], generator=generator),
+        "area": torch.empty(tries, dtype=torch.float64).uniform_(*part.scale, generator=generator),
         "aspect": torch.empty(tries, dtype=torch.float64).uniform_(low, high, generator=generator).exp_(),
         "place": torch.rand(count, 2, dtype=torch.float64, generator=generator),
         "bicubic": torch.rand(count, generator=generator) < 0.5,
     }
-    if part["interpolation"] != "random":
-        drawn["bicubic"].fill_(part["interpolation"] == "bicubic")
+    if part.interpolation != "random":
+        drawn["bicubic"].fill_(part.interpolation == "bicubic")
     return drawn
 
 
-def _draw_crop(part: Part, count: int, size: Size, generator: Generator) -> Drawn:
-    padding = part["padding"]
+def _draw_crop(part: Crop, count: int, size: Size, generator: Generator) -> Drawn:
+    padding = part.padding
     return {name: torch.randint(-padding, padding + 1, (count,), generator=generator) for name in ("down", "right")}
 
 
-def _draw_rotation(part: Part, count: int, size: Size, generator: Generator) -> Drawn:
-    return {"degrees": _uniform(count, -part["degrees"], part["degrees"], generator)}
+def _draw_rotation(part: Rotation, count: int, size: Size, generator: Generator) -> Drawn:
+    return {"degrees": _uniform(count, -part.degrees, part.degrees, generator)}
 
 
-def _draw_color_jitter(part: Part, count: int, size: Size, generator: Generator) -> Drawn:
+def _draw_color_jitter(part: ColorJitter, count: int, size: Size, generator: Generator) -> Drawn:
     """Factors of the four operations and the order in which each image gets them, all 24 orders alike."""
     drawn = {
-        name: _uniform(count, max(0.0, 1 - part[name]), 1 + part[name], generator)
+        name: _uniform(count, max(0.0, 1 - getattr(part, name)), 1 + getattr(part, name), generator)
         for name in ("brightness", "contrast", "saturation")
     }
-    drawn["hue"] = _uniform(count, -part["hue"], part["hue"], generator)
+    drawn["hue"] = _uniform(count, -part.hue, part.hue, generator)
     drawn["order"] = torch.rand(count, 4, generator=generator).argsort(1)
     return drawn
 
 
-def _draw_rand_augment(part: Part, count: int, size: Size, generator: Generator) -> Drawn:
-    shape = (count, part["n"])
+def _draw_rand_augment(part: RandAugment, count: int, size: Size, generator: Generator) -> Drawn:
+    shape = (count, part.n)
     return {
         "operation": torch.randint(len(RAND_OPERATIONS), shape, generator=generator),
         "sign": torch.randint(2, shape, generator=generator) * 2 - 1,
     }
 
 
-def _draw_erasing(part: Part, count: int, size: Size, generator: Generator) -> Drawn:
+def _draw_erasing(part: Erasing, count: int, size: Size, generator: Generator) -> Drawn:
     """Zhong et al. 2017, algorithm 1: area and aspect at random, ten tries to find a box that fits."""
     height, width = size
     tries = 10
-    area = height * width * _uniform(count * tries, part["scale"][0], part["scale"][1], generator)
-    aspect = _uniform(count * tries, math.log(part["ratio"][0]), math.log(part["ratio"][1]), generator).exp()
+    area = height * width * _uniform(count * tries, part.scale[0], part.scale[1], generator)
+    aspect = _uniform(count * tries, math.log(part.ratio[0]), math.log(part.ratio[1]), generator).exp()
     tall = (area * aspect).sqrt().round().view(count, tries)
     wide = (area / aspect).sqrt().round().view(count, tries)
     fits = (tall < height) & (wide < width)
     first = fits.int().argmax(1, keepdim=True)
-    chosen = (torch.rand(count, generator=generator) < part["p"]) & fits.any(1)
+    chosen = (torch.rand(count, generator=generator) < part.p) & fits.any(1)
     tall, wide = tall.gather(1, first).squeeze(1) * chosen, wide.gather(1, first).squeeze(1) * chosen
     # floor(u (n + 1)) is uniform over the n + 1 places.
     top = (torch.rand(count, generator=generator) * (height - tall + 1)).floor()
@@ -142,13 +144,13 @@ def _draw_erasing(part: Part, count: int, size: Size, generator: Generator) -> D
     return {"boxes": torch.stack((top, left, tall, wide), 1).long()}
 
 
-def _jitter(values: Tensor, drawn: Drawn, part: Part) -> Tensor:
+def _jitter(values: Tensor, drawn: Drawn, part: ColorJitter) -> Tensor:
     """The four operations in each image's own order: in each of four rounds, each operation takes its images."""
     names = ("brightness", "contrast", "saturation", "hue")
     for turn in range(len(names)):
         for index, name in enumerate(names):
             chosen = _those(drawn["order"][:, turn], index)
-            if part[name] > 0 and len(chosen):
+            if getattr(part, name) > 0 and len(chosen):
                 there = _moved(chosen, values)
                 values[there] = getattr(pixels, name)(values[there], _moved(drawn[name][chosen], values))
     return values
@@ -159,10 +161,10 @@ def _those(drawn: Tensor, index: int) -> Tensor:
     return (drawn == index).nonzero().squeeze(1)
 
 
-def _rand_augment(values: Tensor, drawn: Drawn, part: Part) -> Tensor:
+def _rand_augment(values: Tensor, drawn: Drawn, part: RandAugment) -> Tensor:
     """RandAugment (Cubuk et al. 2019): n operations one after the other, each drawn alike from the fourteen."""
-    size = part["m"] / 30
-    for turn in range(part["n"]):
+    size = part.m / 30
+    for turn in range(part.n):
         for index, operation in enumerate(RAND_OPERATIONS):
             chosen = _those(drawn["operation"][:, turn], index)
             if len(chosen):
@@ -204,7 +206,7 @@ RAND_OPERATIONS: tuple[Callable[[Tensor, Tensor, float], Tensor], ...] = (
 )
 
 
-_DRAW: dict[str, Callable[[Part, int, Size, Generator], Drawn]] = {
+_DRAW: dict[str, Callable[[Any, int, Size, Generator], Drawn]] = {
     "resized_crop": _draw_resized_crop,
     "flip": _draw_flip,
     "crop": _draw_crop,
@@ -214,7 +216,7 @@ _DRAW: dict[str, Callable[[Part, int, Size, Generator], Drawn]] = {
     "erasing": _draw_erasing,
 }
 
-_APPLY: dict[str, Callable[[Tensor, Drawn, Part], Tensor]] = {
+_APPLY: dict[str, Callable[[Tensor, Drawn, Any], Tensor]] = {
     "flip": lambda values, drawn, part: pixels.flip(values, _moved(drawn["chosen"], values)),
     "crop": lambda values, drawn, part: pixels.shifted(
         values, *(_moved(drawn[key], values) for key in ("down", "right"))

@@ -99,8 +99,7 @@ def _prepare(
     model: nn.Module, dataset: Dataset, recipe: Recipe, seed: int, context: Context, layout: torch.memory_format
 ) -> Setting:
     """Data on the device, an optimiser, and the fastest way to do an update that is the same update."""
-    given = {"mean": dataset.mean, "std": dataset.std} if recipe.normalize == "dataset" else recipe.normalize
-    assert isinstance(given, dict), given
+    given = dataset if recipe.normalize == "dataset" else recipe.normalize
     setting = Setting(
         model=model,
         optimizer=optimizer_of(model, recipe, context.device),
@@ -109,8 +108,8 @@ def _prepare(
         recipe=recipe,
         train=Source.of(dataset.train_images, dataset.train_labels, context.device),
         test=Source.of(dataset.test_images, dataset.test_labels, context.device),
-        mean=given["mean"],
-        std=given["std"],
+        mean=given.mean,
+        std=given.std,
         data_sha256=dataset.sha256,
         seed=seed,
         context=context,

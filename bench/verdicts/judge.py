@@ -245,7 +245,7 @@ class _Court:
             return None
         point = interval_of(text, self.constants, found).point
         label = self.suite.profiles[found.setting.profile].label
-        epochs = {int(case.recipe["epochs"]) for case in found.cases if case.recipe and "epochs" in case.recipe}
+        epochs = {case.recipe.epochs for case in found.cases if case.recipe}
         images = {int(row.n_test) for rows in found.rows.values() for row in rows if row.n_test}
         counts = [(n, "epoch") for n in sorted(epochs)] + [(n, "test image") for n in sorted(images)]
         small = ", ".join(filter(None, [basis(found), *(plural(n, word) for n, word in counts)]))

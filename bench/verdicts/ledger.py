@@ -147,7 +147,7 @@ def unseeded(case: Case) -> str:
 def cut_short(case: Case, quantity: Quantity, rows: list[Row]) -> str | None:
     """What is missing of the epochs that a quantity needs: of a slice its own, else all the recipe asks for."""
     epochs = {row.epoch for row in rows if row.epoch is not None}
-    last = quantity.at[1] if isinstance(quantity.at, list) else (case.recipe or {}).get("epochs")
+    last = quantity.at[1] if isinstance(quantity.at, list) else case.recipe.epochs if case.recipe else None
     if not epochs or last is None:
         return None
     first = quantity.at[0] if isinstance(quantity.at, list) else last if quantity.at == "last" else 1

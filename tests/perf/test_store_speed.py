@@ -18,14 +18,15 @@ from bench.plan.case import Case
 from bench.records.measurement import SCHEMA, Measurement, canonical_json
 from bench.records.metrics import METRICS
 from bench.store import Store, delta, schema_of
+from bench.suite.recipe import Recipe
 
 ROOT = Path(__file__).parents[2]
 ROWS, CASES, RUNS = 1_000_000, 5_000, 100
-RECIPE = {
-    "epochs": 30, "optimiser": "adamw", "learning_rate": 3e-3, "weight_decay": 5e-4, "betas": [0.9, 0.999],
-    "batch_size": 128, "schedule": "cosine_per_batch", "schedule_period": 30, "label_smoothing": 0.0,
-    "precision": "float32", "augment": [{"flip": 0.5}, {"crop": 4}, {"rotation": 15}, {"erase": 0.1}],
-}  # fmt: skip
+RECIPE = Recipe.from_mapping({
+    "epochs": 30, "batch_size": 128, "optimizer": "adamw", "lr": 3e-3, "weight_decay": 5e-4,
+    "schedule": {"name": "cosine", "t_max": 30, "step": "batch"},
+    "augment": [{"name": "flip"}, {"name": "crop"}, {"name": "rotation", "degrees": 15}, {"name": "erasing", "p": 0.1}],
+})  # fmt: skip
 
 
 def training(number: int) -> Case:

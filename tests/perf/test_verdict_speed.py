@@ -32,7 +32,12 @@ def suite() -> Suite:
             "sources": {"paper": {"title": "A paper", "kind": "paper"}},
             "models": {f"m{i}": {"factory": "mlp", "label": f"M{i}", "args": {"width": i}} for i in each},
             "datasets": {"cifar": {"name": "cifar10", "label": "CIFAR-10", "classes": 10}},
-            "recipes": {"run": {"label": "as run", "settings": {"epochs": 30, "batch_size": 8}}},
+            "recipes": {
+                "run": {
+                    "label": "as run",
+                    "settings": {"epochs": 30, "batch_size": 8, "optimizer": "adamw", "lr": 1e-3},
+                }
+            },
             "measures": {
                 "static": {"models": ["*"]},
                 "timing": {"models": ["*"], "batch_sizes": [1]},

@@ -1,0 +1,109 @@
+"""Whether what a suite trains fits together: recipe, profile, data and model of every training it asks for.
+
+Plans no case and opens no data; what is known of a data set before it is opened decides.
+"""
+
+import math
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+
+from bench.errors import UsageError
+from bench.suite.data_facts import DataFacts, taken, whole
+from bench.suite.draft import Draft
+from bench.suite.recipe import Crop, OneCycle, Recipe
+from bench.suite.schema import Measure
+
+
+def training_problems(draft: Draft, sound_data: set[str]) -> Iterator[str]:
+    """What is wrong with trainings, each thing once.
+
+    Args:
+        sound_data: the data sets whose arguments were found sound.
+    """
+    yield from _class_problems(draft, sound_data)
+    yield from dict.fromkeys(_of_each(draft, sound_data))
+
+
+def _class_problems(draft: Draft, sound_data: set[str]) -> Iterator[str]:
+    for key, dataset in draft.suite.datasets.items():
+        facts = taken(dataset.name, dataset.args) if key in sound_data else None
+        if facts and facts.classes not in (None, dataset.classes):
+            yield f"[datasets.{key}]: classes: '{dataset.name}' has {facts.classes}, not {dataset.classes}"
+
+
+def _of_each(draft: Draft, sound_data: set[str]) -> Iterator[str]:
+    suite = draft.suite
+    for name, profile in suite.profiles.items():
+        for key, training in suite.recipes.items():
+            if not (draft.sound("recipes", key, "settings") and draft.sound("profiles", name, "recipe")):
+                continue
+            over, own = f"[profiles.{name}.recipe] on {key}", f"[recipes.{key}.settings]"
+            try:
+                recipe = training.settings.changed(profile.recipe, over)
+            except UsageError as error:
+                yield from str(error).splitlines()
+                continue
+            for measure in (each for each in suite.measures if each not in profile.skip):
+                for facts in _data(draft, suite.measures[measure], key, profile.datasets, sound_data):
+                    sizes = _sizes(draft, suite.measures[measure], facts)
+                    before = set(_unfit(training.settings, facts, sizes))
+                    for path, text in _unfit(recipe, facts, sizes):
+                        yield f"{own if (path, text) in before else over}.{path}: {text} (measures.{measure})"
+                yield from _precision(measure, suite.measures[measure], key, recipe)
+
+
+def _data(
+    draft: Draft, measure: Measure, recipe: str, swaps: dict[str, str], sound_data: set[str]
+) -> Iterator[DataFacts]:
+    """What is known of each data set that a measure trains on by this recipe."""
+    for key in measure.datasets if recipe in measure.recipes else ():
+        used = swaps.get(key, key)
+        dataset = draft.suite.datasets.get(used)
+        yield (taken(dataset.name, dataset.args) if dataset and used in sound_data else None) or DataFacts(
+            decoded=dataset is not None and whole(dataset.name) is not None and used in sound_data
+        )
+
+
+def _models(draft: Draft, measure: Measure) -> list[str]:
+    return [key for key in draft.suite.models if any(fnmatchcase(key, pattern) for pattern in measure.models)]
+
+
+def _sizes(draft: Draft, measure: Measure, facts: DataFacts) -> list[int]:
+    if facts.image_size is not None:
+        return [facts.image_size]
+    return measure.image_sizes or [draft.suite.models[key].image_size for key in _models(draft, measure)]
+
+
+def _unfit(recipe: Recipe, facts: DataFacts, sizes: list[int]) -> Iterator[tuple[str, str]]:
+    """Which keys of a recipe do not fit the data: path below the recipe, and why."""
+    for number, part in enumerate(recipe.augment):
+        if isinstance(part, Crop) and sizes and part.padding >= min(sizes):
+            yield f"augment[{number}].crop.padding", f"{part.padding} moves images of {min(sizes)} px out of sight"
+        if part.name == "resized_crop" and facts.decoded:
+            yield f"augment[{number}]", "'resized_crop' cuts image files, and this data set has its images decoded"
+    batches = None if facts.n_train is None else _batches(recipe, facts.n_train)
+    if batches == 0:
+        yield "drop_last", f"leaves out all {facts.n_train} images: a batch has {recipe.batch_size}"
+    elif isinstance(recipe.schedule, OneCycle):
+        steps = _steps(recipe, recipe.schedule, batches)
+        if steps is not None and math.isclose(recipe.schedule.pct_start * steps, 1):
+            rise = f"{recipe.schedule.pct_start:g} of {steps} steps is 1, so that the rise has no width"
+            yield "schedule.onecycle.pct_start", rise
+
+
+def _batches(recipe: Recipe, images: int) -> int:
+    full, rest = divmod(images, recipe.batch_size)
+    return full if recipe.drop_last else full + (rest > 0)
+
+
+def _steps(recipe: Recipe, schedule: OneCycle, batches: int | None) -> int | None:
+    """How often the schedule moves in a training, as `training.schedules` counts it; None where nobody knows yet."""
+    if schedule.step == "epoch":
+        return math.floor(recipe.epochs - schedule.warmup_epochs)
+    return None if batches is None else recipe.epochs * batches - round(schedule.warmup_epochs * batches)
+
+
+def _precision(key: str, measure: Measure, recipe_key: str, recipe: Recipe) -> Iterator[str]:
+    written = "precision" in measure.model_fields_set
+    if recipe_key in measure.recipes and written and measure.precision != recipe.precision:
+        yield f"[measures.{key}]: precision: recipe '{recipe_key}' trains in {recipe.precision}"
