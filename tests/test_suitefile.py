@@ -133,7 +133,7 @@ def test_a_suite_with_all_these_mistakes_yields_all_the_messages_at_once(problem
         (("schema = 1", "schema = 1\ncolour = 3"), "[top level]: no key 'colour'."),
         (("tolerance = 0.0", "tolerance = 0.0\nabove = 1.0"), "[claims.X1]: only one of tolerance, above, below, between"),
         (('measured = "size"\n', ""), "[claims.X1]: nothing decides it"),
-        (('measured = "size"', 'measured = "size.real"'), "[claims.X1]: measured: 'size.real': Attribute is not allowed"),
+        (('measured = "size"', 'measured = "size.real"'), "[claims.X1]: measured: 'size.real': 'size.real' is not allowed: a dot after a name"),
         (("published = 5\n", ""), "[claims.X1]: 'tolerance' needs 'published'"),
         (("[quantities]", "[quantities]\nc = { value = 3 }"), "[quantities.c]: a constant needs 'unit' and 'source'"),
         (("[quantities]", '[quantities]\nspeed = { metric = "fps" }'), "[quantities.speed]: no measure would yield it"),

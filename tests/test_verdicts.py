@@ -611,3 +611,19 @@ def test_without_the_same_images_nothing_is_paired(changed):
 
 def test_one_model_alone_has_no_pair():
     assert check(TOP1, on_images("small", RIGHT_SMALL)).paired == ()
+
+
+# Units
+
+
+def test_multiply_accumulates_are_judged_as_flops_where_a_claim_is_in_flops():
+    claims = {"A": {"kind": "recount", "published": 200, "unit": "flops", "measured": "small_macs"}}
+    raw = suite(**claims).model_dump(by_alias=True, exclude_none=True)
+    raw["quantities"] = {"small_macs": {"metric": "macs", "model": "small"}}
+    (found,) = judge(Suite.model_validate(raw), "0", frame(rows("static/small", "macs", 100)), suite_path="x")
+    assert (found.verdict, found.checks[0].measured.point) == ("reproduced", 2 * 100)
+
+
+def test_an_expression_whose_units_do_not_fit_is_not_judged():
+    found = check({**COUNT, "unit": "%"}, rows("static/small", "params", 100))
+    assert (found.verdict, "is in parameters" in found.reason) == ("not measured", True)

@@ -7,7 +7,8 @@ changes, its protocol is raised, and comparisons with older rows answer "not com
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from bench.errors import near
+from bench.errors import UsageError, near
+from bench.records import units
 
 Better = Literal["higher", "lower", "neither"]
 # model: the same on every machine and for any data. data: learned, so it takes seeds and the same images. machine: a
@@ -46,6 +47,7 @@ UNITS: dict[str, str] = {
     "flops": "FLOPs",
     "elements": "elements",
     "s": "s",
+    "min": "min",
     "h": "h",
     "bytes": "bytes",
     "images/s": "images/s",
@@ -180,12 +182,17 @@ METRICS: dict[str, Metric] = {metric.name: metric for metric in _TABLE}
 
 
 def register(metric: Metric) -> Metric:
-    """Add a metric that a plug-in's measure yields. Nothing is kept of one that is refused.
+    """Add a metric that a plug-in's measure yields: in a unit of `UNITS` or a quotient of them. Nothing is kept of one
+    that is refused.
 
     Raises:
         ValueError: the name is taken by another metric, or the unit, the direction or what it depends on is not known.
     """
-    for field, known in (("unit", [*UNITS]), ("better", get_args(Better)), ("depends", get_args(Depends))):
+    try:
+        units.of(metric.unit)
+    except UsageError as error:
+        raise ValueError(f"metric '{metric.name}': {error}") from error
+    for field, known in (("better", get_args(Better)), ("depends", get_args(Depends))):
         value = getattr(metric, field)
         if value not in known:
             raise ValueError(f"metric '{metric.name}': no {field} '{value}'.{near(str(value), [*known])}")

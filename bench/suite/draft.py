@@ -6,6 +6,7 @@ Reads no file and knows no name; whether the parts fit is `references.py`'s busi
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, get_args
 
 from pydantic import BaseModel, PydanticUserError, TypeAdapter, ValidationError
@@ -29,6 +30,11 @@ class Draft:
     suite: Suite
     names: Mapping[str, list[str]]
     refused: frozenset[Place] = frozenset()
+
+    @cached_property
+    def plain(self) -> Raw:
+        """The sound part as a mapping of what was written."""
+        return self.suite.model_dump(by_alias=True, exclude_unset=True)
 
     def known(self, tables: str) -> list[str] | None:
         """The names that may be used of such tables; None where they cannot be told."""

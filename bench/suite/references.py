@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from bench.cost.devices import DEVICES
 from bench.errors import UsageError, near
 from bench.registry import Registry, datasets, measures, models
-from bench.suite import expression
+from bench.suite import expression, units_of
 from bench.suite.arguments import data_problems, model_problems, option_problems, parameters
 from bench.suite.draft import UNREAD, Draft
 from bench.suite.schema import Check, Printed, PrintedRow
@@ -150,8 +150,12 @@ def _guard_problems(draft: Draft) -> Iterator[str]:
 
 def _check_problems(draft: Draft, check: Check, *place: str | int) -> Iterator[str]:
     table, wrote = ".".join(str(part) for part in place), draft.wrote(check, *place)
-    yield from _expression_problems(f"[{table}]: follows:", check.follows, _values(draft, measured=False))
-    yield from _expression_problems(f"[{table}]: measured:", check.measured, _values(draft, measured=True))
+    yield from _expression_problems(
+        f"[{table}]: follows:", check.follows, _values(draft, measured=False), check.unit, draft
+    )
+    yield from _expression_problems(
+        f"[{table}]: measured:", check.measured, _values(draft, measured=True), check.unit, draft
+    )
     bands = [key for key in ("tolerance", "above", "below", "between") if key in wrote]
     if len(bands) > 1:
         yield f"[{table}]: only one of tolerance, above, below, between; found {' and '.join(bands)}"
@@ -185,7 +189,9 @@ def _values(draft: Draft, measured: bool) -> list[str] | None:
     return quantities + published
 
 
-def _expression_problems(where: str, text: str | None, known: list[str] | None) -> Iterator[str]:
+def _expression_problems(
+    where: str, text: str | None, known: list[str] | None, unit: str | None, draft: Draft
+) -> Iterator[str]:
     if text is None:
         return
     try:
@@ -196,6 +202,8 @@ def _expression_problems(where: str, text: str | None, known: list[str] | None) 
     for name in used if known is not None else ():
         if name not in (known or ()):
             yield f"{where} no quantity '{name}'.{near(name, known or [])}"
+    if known is not None and set(used) <= set(known):
+        yield from (f"{where} {problem}" for problem in units_of.problems(text, unit, draft.plain))
 
 
 def _printed_problems(draft: Draft, key: str, table: Printed) -> Iterator[str]:

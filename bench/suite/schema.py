@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, WithJsonSchema
 
-from bench.errors import near
+from bench.errors import UsageError, near
+from bench.records import units
 from bench.records.metrics import METRICS, UNITS
 from bench.suite.recipe import Changes, Precision, Recipe
 from bench.suite.table import Table, shown
@@ -27,13 +28,16 @@ def _metric(name: str) -> str:
 
 
 def _unit(name: str) -> str:
-    if name not in UNITS:
-        raise ValueError(f"no unit '{name}'.{near(name, list(UNITS))}")
+    """A known unit or a quotient of known ones; `units.of` has the words for any other."""
+    try:
+        units.of(name)
+    except UsageError as error:
+        raise ValueError(str(error)) from error
     return name
 
 
 MetricName = Annotated[str, AfterValidator(_metric), WithJsonSchema({"type": "string", "examples": sorted(METRICS)})]
-Unit = Annotated[str, AfterValidator(_unit), WithJsonSchema({"type": "string", "enum": list(UNITS)})]
+Unit = Annotated[str, AfterValidator(_unit), WithJsonSchema({"type": "string", "examples": list(UNITS)})]
 Key = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 Text = Annotated[str, Field(min_length=1)]
 

@@ -15,7 +15,7 @@ import pandas
 from bench.errors import UsageError
 from bench.records.metrics import METRICS
 from bench.statistics.intervals import Interval
-from bench.suite import expression
+from bench.suite import expression, units_of
 from bench.suite.schema import Check, Claim, Suite
 from bench.verdicts import bands
 from bench.verdicts.bands import Band, amount, plural, sentence
@@ -98,7 +98,8 @@ def judge(suite: Suite, suite_sha256: str, rows: pandas.DataFrame, *, suite_path
     values = {key: claim.published for key, claim in suite.claims.items()}
     values |= {key: quantity.value for key, quantity in suite.quantities.items()}
     constants = {key: value for key, value in values.items() if value is not None}
-    court = _Court(suite, Ledger(suite, suite_sha256, rows), constants, suite_path)
+    units = units_of.named(suite.model_dump(include={"quantities", "claims"}, exclude_none=True))
+    court = _Court(suite, Ledger(suite, suite_sha256, rows), constants, units, suite_path)
     return [court.verdict(key, claim) for key, claim in suite.claims.items()]
 
 
@@ -153,6 +154,7 @@ class _Court:
     suite: Suite
     ledger: Ledger
     constants: Mapping[str, float]
+    units: Mapping[str, units_of.Named]
     suite_path: str
 
     def verdict(self, key: str, claim: Claim) -> Verdict:
@@ -167,6 +169,10 @@ class _Court:
         edges = (band.low, band.high) if band else (None, None)
         blank = CheckVerdict(check.says, check.kind, "not measured", "", check.unit, check.published, *edges)
         blank = replace(blank, tolerance_why=check.tolerance_why)
+        try:
+            check = self._in_its_unit(check)
+        except UsageError as error:
+            return replace(blank, reason=sentence(str(error)))
         if check.follows is None:
             return self._measured(check, check.measured, band, blank)
         arithmetic = self._follows(check, check.follows, band, blank)
@@ -178,6 +184,12 @@ class _Court:
             return found
         word = strongest([arithmetic.verdict, found.verdict])
         return replace(found, verdict=word, reason=f"{arithmetic.reason} {found.reason}")
+
+    def _in_its_unit(self, check: Check) -> Check:
+        """The check with every conversion of unit written into its expressions, so that plain numbers judge it."""
+        texts = {key: text for key in ("follows", "measured") if (text := getattr(check, key)) is not None}
+        whole = {key: units_of.converted(text, check.unit, self.units) for key, text in texts.items()}
+        return check.model_copy(update=whole) if whole != texts else check
 
     def _follows(self, check: Check, text: str, band: Band | None, blank: CheckVerdict) -> CheckVerdict:
         """Whether the source's own numbers give what it publishes."""
