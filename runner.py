@@ -96,8 +96,9 @@ def run(suites: tuple[Path, ...], strict: bool, **options: Any) -> None:
     if options["dry_run"]:
         return
     rows, environments = of_run.rows_of(options["store"])
-    verdicts = of_run.judged(loaded, rows)
-    of_run.summarise(loading.claiming(loaded), verdicts, rows, environments)
+    today = loading.today(loaded, options["store"])
+    verdicts = of_run.judged(loaded, rows, today)
+    of_run.summarise(loading.claiming(loaded), verdicts, of_run.shown(loaded, rows, today), environments)
     raise SystemExit(of_run.exit_code(verdicts, strict) if complete else 3)
 
 
@@ -125,7 +126,9 @@ def report(suites: tuple[Path, ...], form: str, output: Path | None, store: str,
 
     loaded = loading.claiming(loading.load(suites)) if suites else loading.suites_with_rows(store)
     rows, environments = of_run.rows_of(store)
-    verdicts = of_run.judged(loaded, rows)
+    today = loading.today(loaded, store)
+    verdicts = of_run.judged(loaded, rows, today)
+    rows = of_run.shown(loaded, rows, today)
     path = drawing.write(loaded, verdicts, rows, environments, form=form, output=output)
     if path is not None:
         click.echo(f"report: {path}", err=True)
@@ -237,9 +240,13 @@ def export(folder: Path, suite: str | None, run_id: str | None, store: str) -> N
 @store_option
 def import_(source: Path, store: str) -> None:
     """Add the rows of an export, such as another machine's, that are not in the store yet."""
+    from functools import partial
+
+    from bench.plan.past import fingerprint_at
     from bench.store import Store
 
-    click.echo(f"{Store(store).import_(source)} rows added to {store}", err=True)
+    recall = partial(fingerprint_at, Path(package.__file__).parents[1])
+    click.echo(f"{Store(store).import_(source, recall)} rows added to {store}", err=True)
 
 
 SHOWN = ["model", "dataset", "seed", "epoch", "batch_size", "metric", "part", "repeat", "value", "unit", "status"]

@@ -5,7 +5,9 @@ Only looks: nothing here changes a file, a branch or the list of worktrees.
 
 import hashlib
 import os
+import re
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -163,11 +165,12 @@ def git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @dataclass(frozen=True)
 class CodeState:
-    """Which code runs. All None when it does not come from a git tree."""
+    """Which code runs. All None when it does not come from a git tree; `note` says why git would not tell."""
 
     commit: str | None = None
     dirty: bool | None = None
     diff_sha256: str | None = None  # of what differs from the commit, new files included; None when nothing does
+    note: str | None = None
 
 
 def code_state(package: Path) -> CodeState:
@@ -176,22 +179,70 @@ def code_state(package: Path) -> CodeState:
     An installed copy that merely lies below some git tree is not that tree's code.
     """
     home, code = package.parent, (package.name, "runner.py")
-    commit = _said(home, "rev-parse", "HEAD")
-    if commit is None or _said(home, "ls-files", "--error-unmatch", f"{package.name}/__init__.py") is None:
-        return CodeState()
-    changed = _said(home, "diff", "HEAD", "--binary", "--", *code) or b""
-    new = (_said(home, "ls-files", "-z", "--others", "--exclude-standard", "--", *code) or b"").decode()
-    digest, names = hashlib.sha256(changed), list(filter(None, new.split("\0")))
-    for name in names:
-        digest.update(name.encode() + (home / name).read_bytes())
-    dirty = bool(changed or names)
-    return CodeState(commit.decode().strip(), dirty, digest.hexdigest() if dirty else None)
-
-
-def _said(folder: Path, *arguments: str) -> bytes | None:
-    """What git prints; None when there is no git, no repository, or git objects."""
     try:
-        done = git(folder, *arguments)
-    except NoGit:
+        commit = _commit(home)
+        if commit is None or git(home, "ls-files", "--error-unmatch", f"{package.name}/__init__.py").returncode:
+            return CodeState()
+        new = _said(home, "ls-files", "-z", "--others", "--exclude-standard", "--", *code).decode()
+        return _state(home, commit, code, [home / name for name in new.split("\0") if name])
+    except MeasurementError as error:
+        return CodeState(note=str(error))
+
+
+def project_state(folder: Path, files: Iterable[Path]) -> CodeState:
+    """The git state of the repository that a folder lies in: every tracked change, and which of `files` are new.
+
+    Files that git is told to ignore, all of them, are not the repository's.
+    """
+    try:
+        commit = _commit(folder)
+        if commit is None:
+            return CodeState()
+        paths = sorted({path.resolve() for path in files})
+        ignored = git(folder, "check-ignore", "-q", "--", *map(str, paths)).returncode == 0
+        tracked = [path for path in paths if git(folder, "ls-files", "--error-unmatch", str(path)).returncode == 0]
+        if ignored and not tracked:
+            return CodeState()
+        root = top_level(folder).resolve()
+        new = [path for path in paths if path not in tracked and path.is_relative_to(root)]
+        return _state(root, commit, (), new)
+    except MeasurementError as error:
+        return CodeState(note=str(error))
+
+
+def _state(home: Path, commit: str, of: Iterable[str], new: Iterable[Path]) -> CodeState:
+    """A commit, and a digest of what differs from it: tracked changes `of` these paths (all), and new files."""
+    changed = _said(home, "diff", "HEAD", "--binary", "--", *of)
+    digest, names = hashlib.sha256(changed), sorted(new)
+    for path in names:
+        digest.update(os.path.relpath(path, home).encode() + path.read_bytes())
+    dirty = bool(changed or names)
+    return CodeState(commit, dirty, digest.hexdigest() if dirty else None)
+
+
+def _commit(folder: Path) -> str | None:
+    """The commit that a folder is at; None outside of any repository.
+
+    Raises:
+        NoGit
+        GitFailed: it refuses, such as for a repository that another user owns; its words, without a path.
+    """
+    done = git(folder, "rev-parse", "HEAD")
+    if done.returncode == 0:
+        return done.stdout.strip()
+    said = done.stderr.strip().splitlines() or [""]
+    if any("not a git repository" in line for line in said):
         return None
-    return done.stdout.encode(errors="surrogateescape") if done.returncode == 0 else None
+    if any("unknown revision" in line for line in said):
+        raise GitFailed("the repository has no commit yet")
+    words = re.sub(r"'?(?:[A-Za-z]:)?[\\/][^\s']*'?", "…", said[0].removeprefix("fatal: "))
+    raise GitFailed(f"git will not say which code this is: {words}")
+
+
+def _said(folder: Path, *arguments: str) -> bytes:
+    """What git prints. Raises GitFailed where it refuses."""
+    done = git(folder, *arguments)
+    if done.returncode:
+        words = done.stderr.strip().splitlines() or [""]
+        raise GitFailed(f"git {arguments[0]} failed: {words[0].removeprefix('fatal: ')}")
+    return done.stdout.encode(errors="surrogateescape")

@@ -6,12 +6,14 @@ this process's environment that torch reads when it starts.
 
 import hashlib
 import importlib.metadata
+import json
 import os
 import platform
 import re
 import shlex
 import sys
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 # Packages whose version can move a number or a file; absent ones are left out of the record.
@@ -114,6 +116,55 @@ def packages() -> dict[str, str]:
         with suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
     return found
+
+
+DISTRIBUTION = "mixer-bench"
+
+
+@dataclass(frozen=True)
+class Installation:
+    """How an installed package came here: `commit` where it was built from one, `origin` in words with its digest."""
+
+    origin: str
+    commit: str | None = None
+
+
+def installation(package: Path, name: str = DISTRIBUTION) -> Installation:
+    """Where a package that is no git tree's comes from, as its installer noted it, and what its files hold.
+
+    Args:
+        package: its folder.
+        name: of the distribution that should have brought it.
+    """
+    files = f"files sha256:{_files_sha256(package)}"
+    try:
+        found = importlib.metadata.distribution(name)
+    except importlib.metadata.PackageNotFoundError:
+        return Installation(f"not installed, {files}")
+    if Path(str(found.locate_file(package.name))).resolve() != package.resolve():
+        return Installation(f"not installed, {files}")
+    try:
+        noted = json.loads(found.read_text("direct_url.json") or "{}")
+    except ValueError:
+        noted = {}
+    # The address may hold a token or a user's name: only what it led to is kept.
+    commit = noted.get("vcs_info", {}).get("commit_id")
+    if commit:
+        return Installation(f"commit {commit}, {files}", commit)
+    if "archive_info" in noted:
+        archive = noted["archive_info"]
+        hashes = [f"{kind}:{value}" for kind, value in archive.get("hashes", {}).items()]
+        told = hashes or [str(archive.get("hash", "")).replace("=", ":")]
+        return Installation(f"archive {told[0]}".strip() + f", {files}")
+    return Installation(f"{'a folder' if 'dir_info' in noted else 'a package index'}, {files}")
+
+
+def _files_sha256(package: Path) -> str:
+    """One digest of a package's Python files, by their places in it."""
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
 
 
 def lock_sha256(*folders: Path) -> str | None:

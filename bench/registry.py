@@ -4,19 +4,21 @@ A room's folder is its list: a file of it that says `@models.register("conv_mixe
 only when somebody asks for it. So names can be listed and checked without importing torch.
 """
 
-import ast
 import hashlib
 import importlib
 import importlib.util
-import inspect
 import sys
-from collections.abc import Callable, Sequence
-from functools import cached_property, lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from types import ModuleType
-from typing import Any, TypeVar
+from types import ModuleType, TracebackType
+from typing import Any, NamedTuple, TypeVar
 
-from bench.errors import UsageError, near
+from bench.errors import BenchError, UsageError, near
+from bench.records import metrics
+from bench.source import finding, following
+from bench.source.finding import Module
+from bench.source.offers import ANY, Offers, offers
 
 Factory = TypeVar("Factory", bound=Callable[..., Any])
 # What code that is not bench's may raise while it is imported, built or run. No interrupt and no exit is among it.
@@ -29,12 +31,12 @@ OTHERS_ERRORS = (
 class Registry:
     """One kind of thing by name. A name may carry a tail after a colon: `timm:resnet50` asks `timm` for `resnet50`."""
 
-    def __init__(self, kind: str, home: str, given: Sequence[str] = (), leading: int = 0):
+    def __init__(self, kind: str, home: str):
         self.kind = kind
         self.home = home
-        self._given = frozenset(given)  # what every factory of the kind gets by keyword
-        self._leading = leading  # how many positional arguments it gets
         self._factories: dict[str, Callable[..., Any]] = {}
+        self._promised: dict[str, tuple[Plugin, Mapping[str, str] | None]] = {}
+        self._unsaid: list[Plugin] = []
 
     def register(self, name: str) -> Callable[[Factory], Factory]:
         """Decorator: offer a factory under `name`. A second factory of that name is an error, a reload is not."""
@@ -55,7 +57,19 @@ class Registry:
 
     def names(self) -> list[str]:
         """All known names, sorted, without importing a folder's modules."""
-        return sorted(self._factories.keys() | self._modules.keys())
+        return sorted(self._factories.keys() | self._modules.keys() | self._promised.keys())
+
+    def knows(self, name: str) -> bool:
+        """Whether there is such a name, or may be one: a plug-in can make names that its text does not say."""
+        return bool(self._unsaid) or name.partition(":")[0] in self.names()
+
+    def promise(self, plugin: "Plugin", named: Offers) -> None:
+        """Remember what a plug-in's text offers; it is imported when one of these is asked for."""
+        kind = f"{self.kind}s"
+        for name, arguments in named.named.get(kind, {}).items():
+            self._promised[name] = (plugin, arguments)
+        if kind in named.open and plugin not in self._unsaid:
+            self._unsaid.append(plugin)
 
     def get(self, name: str) -> Callable[..., Any]:
         """The factory of that name (the part before a colon).
@@ -64,8 +78,12 @@ class Registry:
             UsageError: unknown name; the message offers the nearest known ones.
         """
         head = name.partition(":")[0]
+        if head not in self._factories and head in self._promised:
+            load_plugin(*self._promised[head][0])
         if head not in self._factories and head in self._modules:
             importlib.import_module(self._modules[head])
+        while head not in self._factories and self._unsaid:
+            load_plugin(*self._unsaid.pop(0))
         if head not in self._factories:
             raise UsageError(self.unknown(name))
         return self._factories[head]
@@ -79,27 +97,23 @@ class Registry:
 
         Read from the source, so that a suite's arguments can be checked without importing torch.
         """
+        found = self.signature(name)
+        return None if found is None or ANY in found else list(found)
+
+    def signature(self, name: str) -> Mapping[str, str] | None:
+        """The arguments that a suite may give, each with its annotation as written; None where they cannot be read."""
         head = name.partition(":")[0]
-        function = self.function(head)
-        if function is None or function.args.kwarg is not None:
-            return None
-        return [each.arg for each in self.arguments(function)]
+        if head in self._promised:
+            return self._promised[head][1]
+        path = self.file_of(head)
+        named = offers(path.read_text(encoding="utf-8")).named if path else {}
+        return named.get(f"{self.kind}s", {}).get(head)
 
-    def function(self, name: str) -> ast.FunctionDef | None:
-        """The factory of that name as its source has it; None where there is none to read."""
-        head = name.partition(":")[0]
-        return _offers(self._source(head)).get(head)
-
-    def arguments(self, function: ast.FunctionDef) -> list[ast.arg]:
-        """Its arguments that a suite may name: those that everybody gets are not among them."""
-        positional = function.args.args[max(self._leading - len(function.args.posonlyargs), 0) :]
-        return [each for each in [*positional, *function.args.kwonlyargs] if each.arg not in self._given]
-
-    def _source(self, head: str) -> str:
-        if head in self._factories:
-            return inspect.getsource(inspect.getmodule(self._factories[head]) or self._factories[head])
-        spec = importlib.util.find_spec(self._modules[head]) if head in self._modules else None
-        return Path(spec.origin).read_text(encoding="utf-8") if spec and spec.origin else ""
+    def file_of(self, name: str) -> Path | None:
+        """The file of the project's own that offers a name; None where it is a plug-in's, or there is none."""
+        module = self._modules.get(name.partition(":")[0])
+        spec = importlib.util.find_spec(module) if module else None
+        return Path(spec.origin) if spec and spec.origin else None
 
     @cached_property
     def _modules(self) -> dict[str, str]:
@@ -110,28 +124,48 @@ class Registry:
             name: f"{self.home}.{path.stem}"
             for folder in spec.submodule_search_locations or ()
             for path in sorted(Path(folder).glob("*.py"))
-            for name in _offers(path.read_text(encoding="utf-8"))
+            for known in offers(path.read_text(encoding="utf-8")).named.values()
+            for name in known
         }
 
 
-@lru_cache
-def _offers(source: str) -> dict[str, ast.FunctionDef]:
-    """The functions of a file that `@….register("name")` stands above, by that name."""
-    if ".register(" not in source:
-        return {}
-    functions = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
-    return {
-        str(argument.value): function
-        for function in functions
-        for made in function.decorator_list
-        if isinstance(made, ast.Call) and isinstance(made.func, ast.Attribute) and made.func.attr == "register"
-        for argument in made.args
-        if isinstance(argument, ast.Constant)
-    }
+class Plugin(NamedTuple):
+    """A plug-in as a suite names it: a module, or a `.py` file relative to the suite's folder."""
+
+    name: str
+    beside: Path
+
+
+def read_plugin(name: str, beside: Path) -> None:
+    """Learn from a plug-in's text what it registers, without running any of it.
+
+    Raises:
+        UsageError: there is no such module or file, or it is no Python; or a metric is already another one.
+    """
+    try:
+        module = _found(name, beside)
+        find = finding.finder(beside, None if name.endswith(".py") else name.partition(".")[0])
+        every = [module, *following.followed([module], find).values()]
+        for each in every:
+            named = offers(each.text)
+            for registry in (models, datasets, measures):
+                registry.promise(Plugin(name, beside), named)
+            for positional, given in named.metrics:
+                metrics.register(metrics.Metric(*positional, **given))
+    except (SyntaxError, ValueError, TypeError, OSError) as error:
+        raise UsageError(f"plug-in '{name}': {type(error).__name__}: {error}") from error
+
+
+def load_plugins(names: Sequence[str], beside: Path) -> None:
+    """Import the plug-ins of a suite: this runs their code. Raises UsageError as `load_plugin` does."""
+    for name in names:
+        load_plugin(name, beside)
 
 
 def load_plugin(name: str, beside: Path) -> ModuleType:
     """Import a plug-in that a suite names: a module name, or a `.py` file relative to the suite.
+
+    A file may import what lies beside it.
 
     Args:
         name: `some_package.models` or `my_model.py`.
@@ -141,12 +175,8 @@ def load_plugin(name: str, beside: Path) -> ModuleType:
         UsageError: there is no such module or file, or it cannot be imported; with its own words.
     """
     if not name.endswith(".py"):
-        try:
+        with _Told(name):
             return importlib.import_module(name)
-        except ModuleNotFoundError as error:
-            # A dotted name means a module, and one that misses what it imports was found itself.
-            suffix = f" A file is named with its suffix, '{name}.py'." if error.name == name and "." not in name else ""
-            raise UsageError(f"plug-in '{name}': {error}.{suffix}") from error
     path = (beside / name).resolve()
     if not path.is_file():
         raise UsageError(f"plug-in '{name}': no file {beside / name}")
@@ -158,15 +188,69 @@ def load_plugin(name: str, beside: Path) -> ModuleType:
     assert spec is not None, path
     assert spec.loader is not None, path
     module = importlib.util.module_from_spec(spec)
+    _search_last(path.parent)
     sys.modules[module_name] = module
     try:
-        spec.loader.exec_module(module)
-    except OTHERS_ERRORS as error:
+        with _Told(name):
+            spec.loader.exec_module(module)
+    except BenchError:
         del sys.modules[module_name]
-        raise UsageError(f"plug-in '{name}': {type(error).__name__}: {error}") from error
+        raise
     return module
 
 
-models = Registry("model", "bench.models", given=("num_classes", "image_size"))
-datasets = Registry("dataset", "bench.data", leading=1)
-measures = Registry("measure", "bench.measures", leading=2)
+def _found(name: str, beside: Path) -> Module:
+    """The file of a plug-in, not imported."""
+    module = finding.plugin_module(name, beside)
+    if module is None and name.endswith(".py"):
+        raise UsageError(f"plug-in '{name}': no file {beside / name}")
+    if module is None:
+        suffix = "" if "." in name else f" A file is named with its suffix, '{name}.py'."
+        raise UsageError(f"plug-in '{name}': No module named '{name}'.{suffix}")
+    return module
+
+
+def _search_last(folder: Path) -> None:
+    """Let a plug-in import what lies beside it, after everything that is installed; of several its own folder first.
+
+    A module of the same name that an earlier plug-in brought is forgotten: each is to get its own.
+    """
+    here = str(folder)
+    sys.path[:] = [place for place in sys.path if place not in finding.PLUGIN_FOLDERS]
+    others = [place for place in finding.PLUGIN_FOLDERS if place != here]
+    finding.PLUGIN_FOLDERS[:] = [] if here in sys.path else [here]
+    finding.PLUGIN_FOLDERS += others
+    sys.path += finding.PLUGIN_FOLDERS
+    own = {path.stem for path in folder.iterdir() if path.suffix == ".py" or path.is_dir()} - {"bench"}
+    for name, module in list(sys.modules.items()):
+        file = Path(getattr(module, "__file__", None) or "/")
+        if name.partition(".")[0] in own and any(file.is_relative_to(place) for place in others):
+            del sys.modules[name]
+    importlib.invalidate_caches()
+
+
+class _Told:
+    """Whatever a stranger's code raises while it is imported becomes one sentence with its kind and its words."""
+
+    def __init__(self, name: str):
+        self.name = name
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if isinstance(error, BenchError) or not isinstance(error, (Exception, SystemExit)):
+            return
+        place = ""
+        if isinstance(error, ModuleNotFoundError) and error.name and self.name.startswith(error.name):
+            # A dotted name means a module, and one that misses what it imports was found itself.
+            place = f" A file is named with its suffix, '{self.name}.py'." if "." not in self.name else ""
+        said = f"{error}" if isinstance(error, ModuleNotFoundError) and place else f"{type(error).__name__}: {error}"
+        raise UsageError(
+            f"plug-in '{self.name}': {said}.{place}" if place else f"plug-in '{self.name}': {said}"
+        ) from error
+
+
+models = Registry("model", "bench.models")
+datasets = Registry("dataset", "bench.data")
+measures = Registry("measure", "bench.measures")

@@ -36,11 +36,11 @@ def model():
     return nn.Sequential(nn.Flatten(), nn.Linear(192, 8), nn.BatchNorm1d(8), nn.Dropout(0.2), nn.Linear(8, 4))
 
 
-def trained(keep=None, **changes):
+def trained(keep=None, code=None, **changes):
     """Model and curve without its times, which no two runs share."""
     network, dataset = model(), synthetic(n_train=64, n_test=20, image_size=8, n_classes=4)
     recipe = Recipe.from_mapping(RECIPE | changes)
-    curve = list(train(network, dataset, recipe, seed=5, context=Context(), keep=keep))
+    curve = list(train(network, dataset, recipe, seed=5, context=Context(), keep=keep, code_sha256=code))
     state = torch.cat([tensor.double().flatten() for tensor in network.state_dict().values()])
     return state, [(point.train_loss, point.train_top1_pct, point.test_loss, point.test_top1_pct) for point in curve]
 
@@ -119,6 +119,33 @@ def test_a_checkpoint_of_another_recipe_is_refused(tmp_path):
     trained(keep, epochs=1)
     with pytest.raises(MeasurementError, match="is of another training; delete it to begin again"):
         trained(keep, epochs=1, lr=1e-3)
+
+
+def cut_after(keep, epochs, code):
+    """A checkpoint as a training that was killed after so many epochs leaves it."""
+    trained(keep, code=code)
+    state = checkpoint.load(keep, "cpu")
+    checkpoint.save(keep, checkpoint.pack({**state, "curve": state["curve"][:epochs]}))
+
+
+def test_a_checkpoint_of_other_code_is_begun_anew_and_that_is_said(tmp_path):
+    keep = tmp_path / "training.pt"
+    cut_after(keep, 2, "a" * 64)
+    with pytest.warns(UserWarning, match=r"training\.pt has other code: the training begins anew"):
+        state, curve = trained(keep, code="b" * 64)
+    assert torch.equal(state, trained()[0])
+    assert len(curve) == 4
+    assert trained(keep, code="b" * 64)[1] == curve, "what began anew is the checkpoint now"
+
+
+@pytest.mark.parametrize("other", ["torch", "bench", "parts", "data"])
+def test_so_is_one_of_another_torch_bench_number_of_threads_or_data(tmp_path, other):
+    keep = tmp_path / "training.pt"
+    trained(keep)
+    state = checkpoint.load(keep, "cpu")
+    checkpoint.save(keep, checkpoint.pack({**state, "training": {**state["training"], other: "another"}}))
+    with pytest.warns(UserWarning, match=f"has other {other}: the training begins anew"):
+        trained(keep)
 
 
 def test_a_damaged_checkpoint_is_refused_by_name(tmp_path):

@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.records.metrics import METRICS
 from bench.registry import Registry, datasets, measures, models
+from bench.suite.arguments import parameters
 from bench.suite.read import LoadedSuite
 
 Row = dict[str, Any]
@@ -48,7 +49,7 @@ def claims(loaded: Sequence[LoadedSuite]) -> list[Row]:
 def _names(registry: Registry) -> Callable[[Sequence[LoadedSuite]], list[Row]]:
     def rows(_: Sequence[LoadedSuite]) -> list[Row]:
         return [
-            {registry.kind: name, "arguments": ", ".join(registry.parameters(name) or []) or None}
+            {registry.kind: name, "arguments": ", ".join(parameters(registry, name) or {}) or None}
             for name in registry.names()
         ]
 

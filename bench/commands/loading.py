@@ -8,12 +8,27 @@ from pathlib import Path
 
 from bench.errors import NothingSelected
 from bench.plan.answers import unanswered
+from bench.plan.fingerprint import Code
+from bench.plan.staleness import Today
 from bench.suite.read import LoadedSuite, load_all
 
 
 def load(paths: Sequence[Path]) -> list[LoadedSuite]:
     """The suites of these files, or every problem in them."""
     return load_all(list(paths), unanswered)
+
+
+def code_of(loaded: LoadedSuite) -> Code:
+    """The code behind a suite's cases, read and not run."""
+    return Code(loaded.suite.plugins, loaded.path.parent)
+
+
+def today(loaded: Sequence[LoadedSuite], store: str) -> dict[str, Today]:
+    """Suite -> its code as it is now, beside what a store knows of the code behind its rows."""
+    from bench.store import Store
+
+    stored = Store(store).codes()
+    return {each.suite.id: Today(code_of(each), stored) for each in loaded}
 
 
 def known_suites() -> list[Path]:

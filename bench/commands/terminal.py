@@ -22,16 +22,26 @@ say = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() el
 answer = Console(highlight=False, width=None if sys.stdout.isatty() else 10_000)
 
 
-def show_plan(cases: Sequence[Case], skipped: Mapping[str, str], device_name: str, cores: int) -> None:
-    """The cases by name with their expected time, those that are skipped with a word why, and the sum."""
+def show_plan(
+    cases: Sequence[Case],
+    skipped: Mapping[str, str],
+    device_name: str,
+    cores: int,
+    again: Mapping[str, str] | None = None,
+) -> None:
+    """The cases by name with their expected time, those that are skipped or measured again with a word why, the sum."""
+    again = again or {}
     table = Table(box=None, pad_edge=False, show_header=True, header_style="bold")
     table.add_column("case")
     table.add_column("expected", justify="right")
     for case in cases:
         # Text, not markup: a name from a suite may hold brackets.
         note = skipped.get(case.id) or duration(seconds(case, cores))
+        note += ", again" if case.id in again else ""
         table.add_row(Text(case.name, style="dim" if case.id in skipped else ""), Text(note))
     say.print(table)
+    for why, names in _by_reason(cases, again).items():
+        say.print(Text(f"again: {', '.join(names)}: {why}"), soft_wrap=True)
     todo = [case for case in cases if case.id not in skipped]
     length, unknown = total(todo, cores)
     price = usd(length, device_name)
@@ -40,6 +50,15 @@ def show_plan(cases: Sequence[Case], skipped: Mapping[str, str], device_name: st
     say.print(
         Text(f"{len(todo)} of {len(cases)} cases to measure on {device_name}: about {duration(length)}{more}{money}")
     )
+
+
+def _by_reason(cases: Sequence[Case], again: Mapping[str, str]) -> dict[str, list[str]]:
+    """Why cases are measured again, each reason once: reason -> their names."""
+    found: dict[str, list[str]] = {}
+    for case in cases:
+        if case.id in again:
+            found.setdefault(again[case.id], []).append(case.name)
+    return found
 
 
 def table(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:

@@ -17,6 +17,7 @@ import bench
 from bench import git, machine
 from bench.errors import UsageError
 from bench.execution.context import Context
+from bench.git import CodeState
 from bench.records.measurement import Environment, canonical_json
 
 # glibc's mallopt parameters (malloc.h) and the environment variables that set the same before a process starts.
@@ -96,23 +97,28 @@ def allocator() -> str:
     return ", ".join([*preloaded, libc, *(given or pinned or ["default"])])
 
 
-def record(run_id: str, started_at: str, context: Context, command: str) -> Environment:
+def record(
+    run_id: str, started_at: str, context: Context, command: str, suites: CodeState | None = None
+) -> Environment:
     """The conditions in force now, for the rows of one run.
 
     Args:
         started_at: ISO 8601, UTC.
         command: the command line; paths in it are cut down to their last part.
+        suites: the state of the repository that the suites lie in.
     """
     package = Path(bench.__file__).parent
     code, versions = git.code_state(package), machine.packages()
+    origin, suites = machine.installation(package), suites or CodeState()
+    notes = dict.fromkeys(note for note in (code.note, suites.note) if note)
     cudnn = torch.backends.cudnn.version() if torch.cuda.is_available() else None
     return Environment(
         run_id=run_id,
         started_at=started_at,
         command=machine.without_paths(command),
         bench=bench.__version__,
-        commit=code.commit,
-        dirty=code.dirty,
+        commit=code.commit or origin.commit,
+        dirty=code.dirty if code.commit or not origin.commit else False,
         diff_sha256=code.diff_sha256,
         lock_sha256=machine.lock_sha256(package.parent, Path.cwd()),
         python=platform.python_version(),
@@ -133,6 +139,11 @@ def record(run_id: str, started_at: str, context: Context, command: str) -> Envi
         wait_policy=os.environ.get("OMP_WAIT_POLICY"),
         deterministic=torch.are_deterministic_algorithms_enabled(),
         packages_json=canonical_json(versions),
+        bench_origin="git tree" if code.commit else origin.origin,
+        suite_commit=suites.commit,
+        suite_dirty=suites.dirty,
+        suite_diff_sha256=suites.diff_sha256,
+        git_note="; ".join(notes) or None,
     )
 
 

@@ -141,4 +141,6 @@ def _row(
         reason=reading.reason,
         deviations=case.deviations,
         detail=reading.detail,
+        code_sha256=case.code_sha256,
+        torch=environment.torch,
     )

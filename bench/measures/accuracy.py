@@ -47,7 +47,10 @@ def accuracy(case: Case, context: Context) -> Iterator[DataFacts | Reading]:
     yield DataFacts(dataset.sha256, len(dataset.train_labels), len(dataset.test_labels))
     layout, keep = LAYOUTS[case.layout], checkpoint_file(case, context)
     yield from weight_readings(model, 0)
-    for result in train(model, dataset, recipe, seed=case.seed, context=context, layout=layout, keep=keep):
+    code = case.code_sha256
+    for result in train(
+        model, dataset, recipe, seed=case.seed, context=context, layout=layout, keep=keep, code_sha256=code
+    ):
         yield from readings(result)
     yield from weight_readings(model, recipe.epochs)
 

@@ -47,6 +47,8 @@ class Case:
     measure_key: str = ""
     dataset_key: str | None = None
     recipe_key: str | None = None
+    # Which source answers, see `bench.plan.fingerprint`: another source is another answer to the same question.
+    code_sha256: str | None = None
 
     @property
     def question(self) -> dict[str, Any]:
@@ -69,6 +71,7 @@ _LABELS = {
     "measure_key",
     "dataset_key",
     "recipe_key",
+    "code_sha256",
 }
 
 

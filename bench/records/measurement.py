@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
-# 2 added `detail`; a row of schema 1 has none.
-SCHEMA = 2
+# 2 added `detail`, 3 added `code_sha256` and `torch`; a row from before has none of them.
+SCHEMA = 3
 
 Status = Literal["ok", "failed", "skipped", "timeout"]
 
@@ -80,6 +80,8 @@ class Measurement:
     reason: str | None
     deviations: str | None  # how the case departs from the published recipe, in words
     detail: str | None = None  # compact text that belongs to the value, as in `Reading`
+    code_sha256: str | None = None  # which source made the model, see `bench.plan.fingerprint`; null before schema 3
+    torch: str | None = None  # the version, as in `Environment`
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,26 @@ class Environment:
     wait_policy: str | None  # OMP_WAIT_POLICY: whether a waiting thread sleeps or spins
     deterministic: bool
     packages_json: str
+    # Null before schema 3, and where there is nothing to know.
+    bench_origin: str | None = None  # how this bench came here: `git tree`, `commit …`, `archive …`, `files …`
+    suite_commit: str | None = None  # of the repository that the suite and its plug-ins lie in
+    suite_dirty: bool | None = None
+    suite_diff_sha256: str | None = None
+    git_note: str | None = None  # why git would not say: no git, or it refused
+
+
+@dataclass(frozen=True)
+class CodePart:
+    """One of the things that a fingerprint is made of, kept so that a change can be told in words.
+
+    `kind` is `module`, `library` or `file`; `label` names it without a path of this machine; `text` is a module's
+    source without comments, or a library's version.
+    """
+
+    kind: str
+    label: str
+    sha256: str
+    text: str
 
 
 # column -> pandas/Arrow type name; the store builds its schema from these two and no other list.

@@ -16,7 +16,7 @@ from bench.errors import StoreError
 from bench.store.delta import told
 
 # A column that only this kind of rows has: the first line of a file tells what it holds.
-_TELLING = {"measurements": "metric", "environments": "packages_json"}
+_TELLING = {"measurements": "metric", "environments": "packages_json", "sources": "text"}
 # The order in which a person would read them; all other columns follow, so that it depends on the rows alone.
 _ORDER = ("started_at", "run_id", "case_id", "metric", "part", "epoch", "repeat")
 
@@ -54,7 +54,7 @@ def read_csv(paths: Sequence[Path], schema: pyarrow.Schema) -> pyarrow.Table:
 
 
 def kind_of(path: Path) -> str:
-    """`measurements` or `environments`: what an exported file holds. Raises StoreError where it is neither."""
+    """`measurements`, `environments` or `sources`: what an exported file holds. Raises StoreError where it is none."""
     with told(f"{path} cannot be read"), path.open(encoding="utf-8", newline="") as file:
         header = next(csv.reader(file), [])
     for kind, column in _TELLING.items():

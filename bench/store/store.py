@@ -4,8 +4,8 @@ Judges nothing and edits nothing: a row once stored stays as it was measured.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,14 @@ import pyarrow.compute
 
 from bench.errors import StoreError, UsageError
 from bench.plan.case import Case
-from bench.records.measurement import SCHEMA, Environment, Measurement, as_row, columns
-from bench.records.metrics import METRICS, from_anywhere
+from bench.plan.fingerprint import Fingerprint
+from bench.plan.staleness import Today
+from bench.records.measurement import SCHEMA, CodePart, Environment, Measurement, as_row, columns
+from bench.store import finished
 from bench.store.delta import Table, matching
 from bench.store.exports import kind_of, read_csv, write_csv
 from bench.store.questions import asked_again
+from bench.store.recalled import Recall, told_by_commit
 
 _ARROW = {
     "int64": pyarrow.int64(),
@@ -38,16 +41,20 @@ _QUESTION = "params_json"  # long, and the same in every row of a case
 
 
 def schema_of(record: type) -> pyarrow.Schema:
-    """The Arrow schema of `Measurement` or `Environment`: its columns, with `started_at` as a UTC timestamp.
+    """The Arrow schema of a record, such as `Measurement`: its columns, with `started_at` as a UTC timestamp.
 
     Every column may be null, so that a row from before a column existed still has its place.
     """
     types = {name: _ARROW[type_name] for name, (type_name, _) in columns(record).items()}
-    return pyarrow.schema({**types, "started_at": pyarrow.timestamp("us", "UTC")})
+    times = {"started_at": pyarrow.timestamp("us", "UTC")} if "started_at" in types else {}
+    return pyarrow.schema({**types, **times})
+
+
+_SOURCES = pyarrow.schema([("code_sha256", pyarrow.string()), *schema_of(CodePart)])
 
 
 class Store:
-    """Two Delta tables below one URI, `measurements` and `environments`; or, to read only, exported CSV files.
+    """Three Delta tables below one URI, `measurements`, `environments` and `sources`; or, to read only, exported CSV.
 
     Nothing is touched before the first call. Several processes may append at once.
 
@@ -63,6 +70,7 @@ class Store:
         self._tables = {
             "measurements": Table(f"{self.uri}/measurements", schema_of(Measurement), options, repeated=[_QUESTION]),
             "environments": Table(f"{self.uri}/environments", schema_of(Environment), options),
+            "sources": Table(f"{self.uri}/sources", _SOURCES, options),
         }
         self._stored = 0
 
@@ -87,6 +95,21 @@ class Store:
         """Add the conditions of a run. Raises StoreError as `append` does."""
         schema = self._tables["environments"].schema
         self._add("environments", pyarrow.Table.from_pylist([_stored_form(environment)], schema=schema))
+
+    def append_code(self, fingerprints: Iterable[Fingerprint]) -> None:
+        """Keep what these are made of, each once, so that a later change can be told in words. Raises StoreError."""
+        known = set(self.codes())
+        new = {each.sha256: each for each in fingerprints if each.sha256 not in known}
+        rows = [{"code_sha256": key, **asdict(part)} for key, each in new.items() for part in each.parts]
+        if rows:
+            self._add("sources", pyarrow.Table.from_pylist(rows, schema=_SOURCES))
+
+    def codes(self) -> dict[str, list[CodePart]]:
+        """Fingerprint -> what it was made of, for those that are kept here."""
+        found: dict[str, list[CodePart]] = {}
+        for row in self._read("sources").to_pylist():
+            found.setdefault(row.pop("code_sha256"), []).append(CodePart(**{k: v or "" for k, v in row.items()}))
+        return found
 
     def load(self, columns: Sequence[str] | None = None, where: Mapping[str, Any] | None = None) -> pandas.DataFrame:
         """All rows in one frame with the columns of `Measurement`, in no promised order.
@@ -146,27 +169,30 @@ class Store:
     def finished(
         self, cases: Iterable[Case], device_name: str, threads: int, torch: str | None = None
     ) -> dict[str, str]:
-        """The cases that need not be measured again under these conditions: id -> when they were.
+        """The cases that need not be measured again under these conditions: id -> when they were; see `standing`."""
+        return self.standing(cases, device_name, threads, torch)[0]
 
-        A case is finished when every row of its newest run is of the current protocol and has its value; an epoch whose
-        loss was not finite is a value too. Rows with a clock in them count only from the same device, number of threads
-        and torch (any torch, when none is named); counts and accuracies from anywhere.
+    def standing(
+        self,
+        cases: Iterable[Case],
+        device_name: str,
+        threads: int,
+        torch: str | None = None,
+        today: Mapping[str, Today] | None = None,
+        data: Callable[[Case], str | None] = lambda case: None,
+    ) -> tuple[dict[str, str], dict[str, str]]:
+        """The cases that are finished, id -> when; and of the others those that were measured, id -> why again.
+
+        Args:
+            today: suite -> its code now; a case's own fingerprint counts where its suite is not among them.
+            data: the digest of a case's data set as it is now; None where that cannot be told.
         """
-        read = ["case_id", "run_id", "started_at", "metric", "protocol", "epoch", "status", "device_name", "threads"]
-        rows = self.load(read, where={"case_id": [case.id for case in cases]})
-        elsewhere = rows["device_name"].ne(device_name) | rows["threads"].ne(threads)
+        asked = list(cases)
+        rows = self.load(finished.COLUMNS, where={"case_id": [case.id for case in asked]})
         if torch is not None:
-            elsewhere |= rows["run_id"].map(self.environments().set_index("run_id")["torch"]).ne(torch)
-        clocked = ~rows["metric"].isin(from_anywhere())
-        rows = rows[~(clocked & elsewhere)]
-        newest = rows.sort_values("started_at").groupby("case_id")["run_id"].last()
-        rows = rows[rows["run_id"].eq(rows["case_id"].map(newest))]
-        # A plug-in's metric is not in the table; its protocol is taken for the current one.
-        protocol = rows["metric"].map({name: metric.protocol for name, metric in METRICS.items()})
-        valued = rows["status"].eq("ok") | (rows["status"].eq("failed") & rows["epoch"].notna())
-        good = valued & (protocol.isna() | protocol.eq(rows["protocol"]))
-        done = rows[good.groupby(rows["case_id"]).transform("all")].groupby("case_id")["started_at"].max()
-        return {str(case_id): f"measured {at:%Y-%m-%d %H:%M} UTC" for case_id, at in done.items()}
+            torches = self.environments().set_index("run_id")["torch"]
+            rows["torch"] = rows["torch"].fillna(rows["run_id"].map(torches))
+        return finished.standing(rows, asked, (device_name, threads, torch), today or {}, data)
 
     def compact(self) -> None:
         """Rewrite the many small files that appends leave as few; appends may go on meanwhile. Raises StoreError."""
@@ -184,7 +210,7 @@ class Store:
             where: as for `load`; the environments are those of the exported rows.
 
         Returns:
-            The two files.
+            These two files, and `sources.csv` where it is known of what their code was made.
 
         Raises:
             StoreError: they could not be written, or the folder is inside the store.
@@ -195,22 +221,37 @@ class Store:
         rows = self._read("measurements", where=where).cast(self._tables["measurements"].schema)
         runs = rows["run_id"].unique().to_pylist()
         environments = self._read("environments", where={"run_id": runs})
-        return [write_csv(rows, folder / "measurements.csv"), write_csv(environments, folder / "environments.csv")]
+        sources = self._read("sources", where={"code_sha256": rows["code_sha256"].drop_null().unique().to_pylist()})
+        written = [write_csv(rows, folder / "measurements.csv"), write_csv(environments, folder / "environments.csv")]
+        return written + ([write_csv(sources, folder / "sources.csv")] if len(sources) else [])
 
-    def import_(self, source: str | Path) -> int:
+    def import_(self, source: str | Path, recall: Recall = lambda *_: None) -> int:
         """Add the rows and environments of an export, or of another store, that are not here yet.
 
         Rows of an older bench come in with their question in today's form, so that they answer today's cases.
 
+        Args:
+            recall: what is known of the code of rows that were made before rows had a fingerprint.
+
         Returns:
             How many measurements were new.
         """
-        return [self._add_new(kind, Store(source)._read(kind)) for kind in ("environments", "measurements")][1]
+        theirs = Store(source)
+        environments, rows = theirs._read("environments"), asked_again(theirs._read("measurements"))
+        rows, recalled = told_by_commit(rows, environments, recall)
+        for kind, found in (("environments", environments), ("sources", theirs._read("sources"))):
+            self._add_new(kind, found)
+        self.append_code(recalled)
+        return self._add_new("measurements", rows)
 
     def _add_new(self, kind: str, theirs: pyarrow.Table) -> int:
         theirs = asked_again(theirs)
-        ours = asked_again(self._read(kind, where={"run_id": theirs["run_id"].unique().to_pylist()}))
-        known = pandas.concat([_frame(ours), _frame(theirs)]).duplicated().to_numpy()[len(ours) :]
+        key = "code_sha256" if kind == "sources" else "run_id"
+        ours = asked_again(self._read(kind, where={key: theirs[key].unique().to_pylist()}))
+        both = pandas.concat([_frame(ours), _frame(theirs)])
+        # A row that came before its code was known is the same row.
+        told = both.columns.difference(["code_sha256", "torch"] if kind == "measurements" else [])
+        known = both.duplicated(subset=list(told)).to_numpy()[len(ours) :]
         fresh = theirs.filter(pyarrow.array(~known))
         if len(fresh):
             self._add(kind, fresh)

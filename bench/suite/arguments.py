@@ -13,10 +13,10 @@ from typing import Any
 from bench.cost.closed_forms import CONV_MIXERS, FAMILIES, MIXERS
 from bench.errors import near
 from bench.registry import Registry
+from bench.source.offers import ANY
 from bench.suite.data_facts import whole
 from bench.suite.table import shown
 
-_CHOICE = "choice"  # a data set that takes **choice knows every option of `bench.data.dataset.Choice`
 _KINDS: dict[str, tuple[str, tuple[type, ...]]] = {
     "int": ("a whole number", (int,)),
     "float": ("a number", (int, float)),
@@ -52,13 +52,10 @@ def parameters(registry: Registry, name: str) -> dict[str, str] | None:
 
     None where they cannot be read, or where it takes any.
     """
-    function = registry.function(name)
-    if function is None:
+    found = registry.signature(name)
+    if found is None:
         return None
-    found = {each.arg: ast.unparse(each.annotation) if each.annotation else "" for each in registry.arguments(function)}
-    if function.args.kwarg is None:
-        return found
-    return found | choice() if function.args.kwarg.arg == _CHOICE else None
+    return {key: kind for key, kind in found.items() if key != ANY} | (choice() if ANY in found else {})
 
 
 @lru_cache(maxsize=1)

@@ -1,6 +1,7 @@
 """Reads a suite file and says everything that is wrong with it at once: file, table, key, and what was possible.
 
-Builds no model and measures nothing: names are checked against what the registry lists without importing torch.
+Builds no model, measures nothing and runs no plug-in: names are checked against what the registry lists without
+importing torch, and against what the text of a plug-in registers.
 """
 
 import hashlib
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import SuiteError, UsageError, near
-from bench.registry import load_plugin
+from bench.registry import read_plugin
 from bench.suite.draft import Raw, drafted
 from bench.suite.references import reference_problems
 from bench.suite.schema import Suite
@@ -107,6 +108,6 @@ def _plugin_problems(raw: Raw, path: Path) -> Iterator[str]:
     plugins = raw.get("plugins", [])
     for name in plugins if isinstance(plugins, list) else []:
         try:
-            load_plugin(str(name), path.parent)
+            read_plugin(str(name), path.parent)
         except UsageError as error:
             yield f"[plugins]: {error}"

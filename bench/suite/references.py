@@ -53,7 +53,7 @@ def _unknown(table: str, key: str, value: str | None, kind: str, known: Sequence
 
 
 def _registered(table: str, key: str, value: str, registry: Registry) -> Iterator[str]:
-    if value != UNREAD and value.partition(":")[0] not in registry.names():
+    if value != UNREAD and not registry.knows(value):
         yield f"[{table}]: {key}: {registry.unknown(value)}"
 
 

@@ -5,6 +5,7 @@ finite included.
 """
 
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -15,9 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+import bench
 from bench.data.dataset import Dataset
 from bench.errors import MeasurementError
 from bench.execution.context import Context
+from bench.records.metrics import METRICS
 from bench.records.packed import packed_bits
 from bench.suite.recipe import Recipe
 from bench.training import batches, checkpoint
@@ -28,6 +31,8 @@ from bench.training.schedules import learning_rate
 from bench.training.step import Setting, loss_of, met, optimizer_of, parts_of, randomness, step, update
 
 EVALUATION_BATCH = 500
+# What may change between two starts of one case. A difference in anything else is no business of a loop's.
+_MOVED = {"format", "code", "data", "torch", "bench", "parts"}
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,7 @@ def train(
     context: Context,
     layout: torch.memory_format = torch.contiguous_format,
     keep: Path | None = None,
+    code_sha256: str | None = None,
 ) -> Iterator[EpochResult]:
     """Train `model` in place, epoch by epoch, on `context.device`.
 
@@ -69,17 +75,20 @@ def train(
         model: images float32 (B, 3, H, W) -> logits (B, classes); weights in float32 for either precision.
         context: `progress` hears of every batch; `clock` times the epochs.
         keep: a file for the state after each epoch. If it is there already, its epochs are yielded again and the
-            training goes on after them. It is left in place at the end: only the caller knows when it is not needed.
+            training goes on after them; where code, data, torch, bench or the number of threads that share a batch are
+            others, it begins anew, with a warning. It is left in place at the end: only the caller knows when it is
+            not needed.
+        code_sha256: the source of the model, see `bench.plan.fingerprint`.
 
     Raises:
         MeasurementError: there is no batch at all; or the file cannot be written, cannot be read, or belongs to
-            another training.
+            another recipe or seed.
     """
     if not batches.count(len(dataset.train_labels), recipe):
         raise MeasurementError(
             f"drop_last leaves out all {len(dataset.train_labels)} images: a batch has {recipe.batch_size}"
         )
-    setting = _prepare(model, dataset, recipe, seed, context, layout)
+    setting = replace(_prepare(model, dataset, recipe, seed, context, layout), code_sha256=code_sha256)
     curve = _resume(setting, keep) if keep else []
     packed = _packed(setting, curve)
     if keep and not curve:
@@ -147,16 +156,34 @@ def _resume(setting: Setting, keep: Path) -> list[EpochResult]:
     state = checkpoint.load(keep, setting.context.device)
     if state is None:
         return []
-    if state.get("training") != _identity(setting):
+    now, then = _identity(setting), state.get("training")
+    differing = [name for name, value in now.items() if not isinstance(then, dict) or then.get(name) != value]
+    if _MOVED & {*differing}:
+        said = (
+            f"checkpoint {checkpoint.named(keep)} was made with other {', '.join(differing)}: the training begins anew"
+        )
+        warnings.warn(said, stacklevel=2)
+        return []
+    if differing:
         raise MeasurementError(f"checkpoint {checkpoint.named(keep)} is of another training; delete it to begin again")
     _put_back(setting, state)
     return [EpochResult(**result) for result in state["curve"]]
 
 
-def _identity(setting: Setting) -> str:
-    """What two trainings must share for one to go on where the other stopped."""
+def _identity(setting: Setting) -> dict[str, str]:
+    """What two trainings must share for one to go on where the other stopped, by name."""
     shapes = [(name, tuple(tensor.shape)) for name, tensor in setting.model.state_dict().items()]
-    return f"format 3 {setting.recipe} seed {setting.seed} torch {torch.__version__} {setting.data_sha256} {shapes}"
+    return {
+        "format": "4",
+        "recipe": str(setting.recipe),
+        "seed": str(setting.seed),
+        "data": setting.data_sha256,
+        "shapes": str(shapes),
+        "code": str(setting.code_sha256),
+        "torch": f"{torch.__version__}",  # plain text, which a checkpoint may hold
+        "bench": f"{bench.__version__}, protocol {METRICS['test_top1_pct'].protocol}",
+        "parts": str(setting.parts.count if setting.parts else 1),  # another number adds in another order
+    }
 
 
 def _epoch(setting: Setting, epoch: int, last: EpochResult | None, packed: bytes) -> EpochResult:

@@ -42,6 +42,7 @@ class Setting:
     layout: torch.memory_format
     recorder: Recorder | None = None  # replays the update; None: each one is run
     parts: Parts | None = None  # threads that share a batch; None: they share every operator
+    code_sha256: str | None = None  # the source of the model, as far as it is known
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Float32 weights, matrix products in half precision, where the recipe asks for it."""

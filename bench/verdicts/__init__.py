@@ -13,6 +13,7 @@ from bench.verdicts.judge import (
     strongest,
     tally,
 )
+from bench.verdicts.ledger import current
 
 __all__ = [
     "WORDS",
@@ -20,6 +21,7 @@ __all__ = [
     "Sample",
     "Verdict",
     "Word",
+    "current",
     "exit_code",
     "findings",
     "judge",

@@ -23,6 +23,7 @@ By = Literal["seed", "repeat", "exact"]
 # A case id answers for these; what is left of a metric's conditions has to agree between rows.
 _OF_THE_CASE = {"model", "params_json", "protocol", "part", "batch_size", "image_size", "device", "layout", "compiled"}
 _OF_THE_DATA = {"dataset_sha256", "n_train", "n_test"}
+_OF_THE_CODE = ("code_sha256", "torch")  # seeds of a training are pooled only where these are the same
 _STATUS = {"failed": "failed", "skipped": "skipped", "timeout": "ran out of time"}
 
 
@@ -42,9 +43,10 @@ class Why(IntEnum):
     CLASH = 0  # there are values, which may not be compared
     NOT_OK = 1  # it was run and gave no value
     OLD_PROTOCOL = 2
-    STALE = 3  # measured when the suite still said something else
-    NEVER = 4
-    UNPLANNED = 5
+    OTHER_CODE = 3  # measured, but not by today's code
+    STALE = 4  # measured when the suite still said something else
+    NEVER = 5
+    UNPLANNED = 6
 
 
 @dataclass(frozen=True)
@@ -203,9 +205,11 @@ class _Search:
         if old := next((row for row in about if row.metric == metric), None):
             reason = f"protocol {old.protocol} measured {metric}; the current one is {METRICS[metric].protocol}"
             return Missing(Why.OLD_PROTOCOL, reason)
-        if case_id in self.ledger.measured:
+        if case_id in self.ledger.measured and case_id not in self.ledger.outdated:
             part = f" for part '{quantity.part}'" if quantity.part else ""
             return Missing(Why.NOT_OK, f"no {metric}{part} came of {case.name}")
+        if outdated := self.ledger.outdated.get(case_id):
+            return Missing(Why.OTHER_CODE, outdated)
         if stale := self.ledger.stale.get((case.model, metric)):
             reason = f"what the suite asks of {model} has changed since run {stale.run_id} measured it"
             return Missing(Why.STALE, reason)
@@ -216,7 +220,7 @@ class _Search:
         seen: dict[tuple[str, str | None], Row] = {}
         for draw in draws:
             for name, (row, *_) in draw.items():
-                for key in conditions(row.metric):
+                for key in (*conditions(row.metric), *(_OF_THE_CODE if is_learned(row.metric) else ())):
                     if key not in _OF_THE_CASE:
                         one = seen.setdefault((key, cases[name].dataset_key if key in _OF_THE_DATA else name), row)
                         was, is_now = getattr(one, key), getattr(row, key)

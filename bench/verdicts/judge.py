@@ -13,6 +13,7 @@ from typing import Literal
 import pandas
 
 from bench.errors import UsageError
+from bench.plan.staleness import Today
 from bench.records.metrics import METRICS
 from bench.statistics.intervals import Interval
 from bench.suite import expression, units_of
@@ -88,18 +89,21 @@ class Verdict:
     note: str | None = None
 
 
-def judge(suite: Suite, suite_sha256: str, rows: pandas.DataFrame, *, suite_path: str) -> list[Verdict]:
+def judge(
+    suite: Suite, suite_sha256: str, rows: pandas.DataFrame, *, suite_path: str, today: Today | None = None
+) -> list[Verdict]:
     """The verdict on every claim of a suite, in its order.
 
     Args:
         rows: columns of `Measurement`, of any suites and runs.
+        today: the suite's code as it is now: rows that other code made decide nothing. Not looked at when not given.
         suite_path: how the commands in the verdicts name the suite file.
     """
     values = {key: claim.published for key, claim in suite.claims.items()}
     values |= {key: quantity.value for key, quantity in suite.quantities.items()}
     constants = {key: value for key, value in values.items() if value is not None}
     units = units_of.named(suite.model_dump(include={"quantities", "claims"}, exclude_none=True))
-    court = _Court(suite, Ledger(suite, suite_sha256, rows), constants, units, suite_path)
+    court = _Court(suite, Ledger(suite, suite_sha256, rows, today), constants, units, suite_path)
     return [court.verdict(key, claim) for key, claim in suite.claims.items()]
 
 
@@ -246,7 +250,7 @@ class _Court:
             values = {**self.constants, **evidence.inputs}
             known = replace(known, calculation=(bands.calculation(text, values, interval.point, check.unit),))
         word, side, reason = _decided(check, band, interval, evidence, needed)
-        if evidence.lacking and evidence.lacking.why <= Why.NOT_OK:
+        if evidence.lacking and evidence.lacking.why in (Why.CLASH, Why.NOT_OK, Why.OTHER_CODE):
             reason += f" {sentence(evidence.lacking.reason)}"
         return replace(known, verdict=word, side=side, reason=reason)
 

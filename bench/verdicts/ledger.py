@@ -13,6 +13,7 @@ import pandas
 
 from bench.plan.case import Case
 from bench.plan.planner import plan, selected_by
+from bench.plan.staleness import Today
 from bench.records.metrics import METRICS
 from bench.statistics import intervals
 from bench.suite.schema import Quantity, Suite
@@ -48,6 +49,8 @@ class Row(NamedTuple):
     reason: str | None
     deviations: str | None
     detail: str | None
+    code_sha256: str | None
+    torch: str | None
 
 
 @dataclass(frozen=True)
@@ -64,11 +67,16 @@ class Setting:
     ids: Mapping[str, str]
     added: frozenset[str]
 
+    @property
+    def every(self) -> list[Case]:
+        """All its cases."""
+        return [case for cases in self.cases.values() for case in cases]
+
     def select(self, quantity: Quantity) -> list[Case]:
         """The cases that a quantity selects here."""
         if quantity.model is not None:
             return selected_by(quantity, self.cases.get(quantity.model, []))
-        return selected_by(quantity, [case for cases in self.cases.values() for case in cases])
+        return selected_by(quantity, self.every)
 
 
 class Ledger:
@@ -76,27 +84,30 @@ class Ledger:
 
     `settings` are all profiles on all devices that have rows, in the suite's order, CUDA before CPU.
     `usable` maps (case, metric, part) to its runs, the newest first; `refused` maps a case to its other rows, newest
-    first; `stale` maps (model, metric) to the newest row of a case that is no longer planned.
+    first; `stale` maps (model, metric) to the newest row of a case that is no longer planned; `outdated` maps a case to
+    what changed since the newest of its rows that other code made.
     """
 
-    def __init__(self, suite: Suite, suite_sha256: str, frame: pandas.DataFrame):
-        present = {"cpu", *frame["device"].dropna()}
-        seeds = sorted({int(seed) for seed in frame["seed"].dropna()})
+    def __init__(self, suite: Suite, suite_sha256: str, frame: pandas.DataFrame, today: Today | None = None):
         self.suite = suite
-        self.settings = [
-            _setting(suite, suite_sha256, profile, device, seeds)
-            for profile in suite.profiles
-            for device in ("cuda", "cpu")
-            if device in present
-        ]
+        self.settings = _settings(suite, suite_sha256, frame)
         self.usable: dict[tuple[str, str, str | None], dict[str, list[Row]]] = defaultdict(dict)
         self.refused: dict[str, list[Row]] = defaultdict(list)
         self.stale: dict[tuple[str, str], Row] = {}
+        self.outdated: dict[str, str] = {}
         self.measured: set[str] = set()  # cases with a value of any metric
-        self._fill(frame)
+        cases = {setting.ids[case.name]: case for setting in self.settings for case in setting.every}
+        self._fill(self._of_today(frame, cases, today) if today else frame, set(cases))
 
-    def _fill(self, frame: pandas.DataFrame) -> None:
-        planned = {case_id for setting in self.settings for case_id in setting.ids.values()}
+    def _of_today(self, frame: pandas.DataFrame, cases: Mapping[str, Case], today: Today) -> pandas.DataFrame:
+        """The rows that today's code would make again, and those of cases that are not planned."""
+        old = ~of_today(frame, cases, today)
+        for row in _rows(frame[old].sort_values(["started_at", "run_id"], ascending=False, kind="stable")):
+            if row.case_id not in self.outdated:
+                self.outdated[row.case_id] = today.why(cases[row.case_id], row.code_sha256, row.run_id)
+        return frame[~old]
+
+    def _fill(self, frame: pandas.DataFrame, planned: set[str]) -> None:
         kept = frame[frame["case_id"].isin(planned) | (frame["suite"] == self.suite.id)]
         self.measured = set(kept.loc[kept["status"] == "ok", "case_id"])
         # Most rows of a store answer no question of this suite; they are left out before they become tuples.
@@ -111,6 +122,29 @@ class Ledger:
                 self.refused[row.case_id].append(row)
 
 
+def current(suite: Suite, suite_sha256: str, frame: pandas.DataFrame, today: Today) -> pandas.DataFrame:
+    """The rows without those of the suite's cases that other code than today's made: what its figures may show."""
+    cases = {
+        setting.ids[case.name]: case for setting in _settings(suite, suite_sha256, frame) for case in setting.every
+    }
+    return frame[of_today(frame, cases, today)]
+
+
+def of_today(frame: pandas.DataFrame, cases: Mapping[str, Case], today: Today) -> pandas.Series:
+    """Row by row, whether it is not of one of these cases, or was made by today's code."""
+    about = frame.loc[frame["case_id"].isin(list(cases)), ["case_id", "code_sha256"]].drop_duplicates()
+    old = [
+        (case_id, code)
+        for case_id, code in about.itertuples(index=False)
+        if not today.answers(cases[case_id], None if pandas.isna(code) else str(code))
+    ]
+    gone = pandas.Series(data=False, index=frame.index)
+    for case_id, code in old:
+        same = frame["code_sha256"].isna() if pandas.isna(code) else frame["code_sha256"].eq(code).fillna(value=False)
+        gone |= frame["case_id"].eq(case_id) & same.astype(bool)
+    return ~gone.astype(bool)
+
+
 def _usable(row: Row) -> bool:
     """A value by the current protocol, or an epoch whose value was not finite: a gap in a curve must show."""
     current = row.metric in METRICS and row.protocol == METRICS[row.metric].protocol
@@ -119,8 +153,21 @@ def _usable(row: Row) -> bool:
 
 def _rows(frame: pandas.DataFrame) -> Iterator[Row]:
     """The rows as tuples of plain values: NaN, NA and NaT all become None."""
-    columns = [frame[name].astype(object).where(frame[name].notna(), None) for name in Row._fields]
+    known = [frame[name] if name in frame else pandas.Series(None, frame.index, object) for name in Row._fields]
+    columns = [column.astype(object).where(column.notna(), None) for column in known]
     return map(Row._make, zip(*columns, strict=True))
+
+
+def _settings(suite: Suite, suite_sha256: str, frame: pandas.DataFrame) -> list[Setting]:
+    """All profiles on all devices that have rows, in the suite's order, CUDA before CPU."""
+    present = {"cpu", *frame["device"].dropna()}
+    seeds = sorted({int(seed) for seed in frame["seed"].dropna()})
+    return [
+        _setting(suite, suite_sha256, profile, device, seeds)
+        for profile in suite.profiles
+        for device in ("cuda", "cpu")
+        if device in present
+    ]
 
 
 def _setting(suite: Suite, suite_sha256: str, profile: str, device: str, seeds: list[int]) -> Setting:
