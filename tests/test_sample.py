@@ -319,3 +319,39 @@ def test_the_command_builds_where_the_package_keeps_the_sample_and_prints_the_ch
 def test_building_from_a_folder_without_shards_says_so(tmp_path):
     with pytest.raises(DataAbsent, match=f"no train-.*parquet in {tmp_path}"):
         build_sample.build(tmp_path, tmp_path / "built.parquet")
+
+
+# Parquet as hubs lay it out
+
+
+@pytest.mark.parametrize(("below", "name"), [
+    ("", "{}-00000-of-00001.parquet"), ("plain_text", "{}-00000-of-00001.parquet"), ("data", "{}-0.parquet"),
+    ("cifar10", "{}-00000-of-00001.parquet"), ("", "{}.parquet"), ("plain_text", "{}/0000.parquet"),
+])  # fmt: skip
+@pytest.mark.parametrize("columns", [("img", "label"), ("image", "label")])
+def test_shards_are_found_where_hubs_put_them_and_under_the_names_they_give(tmp_path, below, name, columns):
+    for split, count in SMALL.rows.items():
+        path = tmp_path / "cifar10" / below / name.format(split)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        table = {columns[0]: [{"bytes": encoded(x), "path": None} for x in noise(count)], columns[1]: balanced(count)}
+        pyarrow.parquet.write_table(pyarrow.table(table), path)
+    got = small(tmp_path)
+    np.testing.assert_array_equal(got.test_images, noise(20))
+    np.testing.assert_array_equal(got.test_labels, balanced(20))
+
+
+def test_shards_elsewhere_are_named_in_the_reason_which_still_ends_in_the_command(tmp_path):
+    for name in ("train-0.parquet", "test-0.parquet"):
+        write_shard(tmp_path / name, [encoded(noise(1)[0])], balanced(1))
+    found = r"not all of it \(found Parquet files there: test-0.parquet, train-0.parquet\): .*download=True\)\"$"
+    with pytest.raises(DataAbsent, match=found):
+        small(tmp_path)
+
+
+def test_columns_that_are_none_of_the_known_are_told_with_those_that_would_do(shards):
+    (shards / "SHA256SUMS").unlink()
+    write_shard(
+        shards / "cifar10" / "train-00000-of-00002.parquet", [encoded(noise(1)[0])], balanced(1), "coarse_label"
+    )
+    with pytest.raises(DataCorrupt, match=r"found \['img', 'coarse_label'\]; 'image' would do for 'img'"):
+        small(shards)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bench.data.dataset import Dataset, finish, home_of
-from bench.data.decoding import Channels, Split, check_file, read_shards
+from bench.data.decoding import Channels, Split, check_file, read_shards, shards_in, shards_of
 from bench.errors import DataAbsent, DataCorrupt, UsageError
 from bench.registry import datasets
 
@@ -94,7 +94,7 @@ def load_cifar(facts: Cifar, data_dir: Path | None, *, download: bool = False, *
     """One CIFAR from `data_dir`, or from the folder that the environment names in BENCH_DATA.
 
     Found as shards `train-*.parquet` and `test-*.parquet` in its folder `<name>`, which may also be given itself, or
-    as torchvision's unpacked folder; in this order.
+    below it as hubs lay them out (`shards_of`), or as torchvision's unpacked folder; in this order.
 
     Raises:
         DataAbsent: none of them is there with both splits; the message ends in the command that downloads it.
@@ -122,13 +122,14 @@ def _cifar_splits(facts: Cifar, home: Path | None) -> dict[str, Split]:
         raise DataAbsent(f"{facts.name} is not in the package: {facts.remedy}")
     # A folder of another name may hold the other CIFAR.
     for folder in (home / facts.name, *([home] if home.absolute().name == facts.name else [])):
-        shards = {split: sorted(folder.glob(f"{split}-*.parquet")) for split in facts.rows}
+        shards = {split: shards_of(folder, split) for split in facts.rows}
         if all(shards.values()):
             return {split: read_shards(files, facts.label_column) for split, files in shards.items()}
     for folder in (home / facts.torch_folder, home / facts.name / facts.torch_folder):
         if all((folder / name).is_file() for files in facts.torch_files.values() for name in files):
             return {split: read_batches(folder, files) for split, files in facts.torch_files.items()}
-    raise DataAbsent(f"{facts.name} is not in {home}, or not all of it: {facts.remedy}")
+    found = shards_in(home / facts.name) or shards_in(home)
+    raise DataAbsent(f"{facts.name} is not in {home}, or not all of it{found}: {facts.remedy}")
 
 
 def read_batches(folder: Path, files: dict[str, str]) -> Split:

@@ -14,10 +14,15 @@ import pyarrow.compute
 import pyarrow.parquet
 from PIL import Image
 
+from bench.data.colours import rgb
 from bench.errors import DataCorrupt
 
-# What Pillow raises for damaged images: truncated or unknown, a broken chunk of PNG, an absurd size in the header.
-UNREADABLE = (OSError, SyntaxError, Image.DecompressionBombError)
+# What Pillow raises for damaged images: truncated or unknown, a broken chunk of PNG, an absurd size in the header; and
+# `rgb` for values or colours that it does not know.
+UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+# What hubs call these columns.
+IMAGE_COLUMNS = ("img", "image")
+LABEL_COLUMN = "label"
 
 Channels = tuple[float, float, float]
 Split = tuple[np.ndarray, np.ndarray]  # images uint8 (N, H, W, 3), labels int64 (N,)
@@ -56,7 +61,7 @@ def read_shards(files: Sequence[Path], label_column: str) -> Split:
 
     Args:
         files: at least one; checked against a SHA256SUMS beside them or one folder up, where there is one.
-        label_column: `label`, or `fine_label` for CIFAR-100.
+        label_column: `label`, or `fine_label` for CIFAR-100, whose labels may also be called `label`.
 
     Raises:
         DataCorrupt: a checksum differs, a file is no Parquet or lacks a column, or an image cannot be decoded.
@@ -66,10 +71,50 @@ def read_shards(files: Sequence[Path], label_column: str) -> Split:
     for path in files:
         if path.absolute() in sums:
             check_file(path, sums[path.absolute()])
-        table = read_table(path, ["img", label_column])
-        splits.append((decode(encoded_images(table, "img"), path), table[label_column].to_numpy().astype(np.int64)))
+        image, label = _columns(path, [IMAGE_COLUMNS, (label_column, LABEL_COLUMN)])
+        table = read_table(path, [image, label])
+        splits.append((decode(encoded_images(table, image), path), table[label].to_numpy().astype(np.int64)))
     images, labels = zip(*splits, strict=True)
     return np.concatenate(images), np.concatenate(labels)
+
+
+def shards_of(folder: Path, split: str) -> list[Path]:
+    """The Parquet files of one split, sorted: `train-00000-of-00002.parquet`, `train.parquet` or `train/0000.parquet`.
+
+    Looked for in the folder itself, then in its `plain_text`, its `data` and in a folder of its own name, as hubs lay
+    them out; the first of these that has any is taken.
+    """
+    for place in (folder, folder / "plain_text", folder / "data", folder / folder.name):
+        for pattern in (f"{split}-*.parquet", f"{split}.parquet", f"{split}/*.parquet"):
+            if found := sorted(path for path in place.glob(pattern) if not path.name.startswith(".")):
+                return found
+    return []
+
+
+def shards_in(folder: Path) -> str:
+    """What Parquet files lie in a folder or up to two levels below it, in words to add to a reason; "" when none."""
+    levels = ("*.parquet", "*/*.parquet", "*/*/*.parquet")
+    found = sorted(path.relative_to(folder).as_posix() for level in levels for path in folder.glob(level))
+    more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+    return f" (found Parquet files there: {', '.join(found[:3])}{more})" if found else ""
+
+
+def _columns(path: Path, wanted: Sequence[Sequence[str]]) -> list[str]:
+    """Of each group of names the first that the file has as a column. Raises as `read_table` does."""
+    names = _column_names(path)
+    found = [next((name for name in group if name in names), None) for group in wanted]
+    if None in found:
+        others = [f"'{other}' would do for '{first}'" for first, *rest in wanted for other in rest if other != first]
+        asked = [first for first, *_ in wanted]
+        raise DataCorrupt(f"{path}: expected columns {asked}, found {names}; {', '.join(others)}")
+    return [name for name in found if name is not None]
+
+
+def _column_names(path: Path) -> list[str]:
+    try:
+        return list(pyarrow.parquet.read_schema(path).names)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DataCorrupt(f"{path}: expected a whole Parquet file, found sha256 {file_hash(path)}: {error}") from error
 
 
 def read_table(path: Path, columns: list[str]) -> pyarrow.Table:
@@ -106,7 +151,7 @@ def decode(encoded: Sequence[bytes], source: Path) -> np.ndarray:
     images = np.empty((0, 0, 0, 3), np.uint8)
     for row, data in enumerate(encoded):
         try:
-            pixels = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+            pixels = np.asarray(rgb(Image.open(io.BytesIO(data))))
         except UNREADABLE as error:
             raise DataCorrupt(f"{source}: expected an image in row {row}, found none: {error}") from error
         if row == 0:

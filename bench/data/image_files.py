@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from bench.data import decoding
+from bench.data import colours, decoding
 from bench.errors import DataCorrupt
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm"}
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff"}  # as torchvision has them
 INTERPOLATIONS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
@@ -59,8 +59,8 @@ class ImageFiles:
     """Image files that are decoded when asked for, to squares of `image_size`.
 
     By default the centre square: short side to `image_size` / `crop_share`, the usual 256 for 224, then the middle of
-    it, antialiased and rounded as torchvision's Resize and CenterCrop. As torchvision's ImageFolder does, grey and CMYK
-    images become RGB, and a rotation noted in EXIF is ignored.
+    it, antialiased and rounded as torchvision's Resize and CenterCrop. Images of every kind become RGB
+    as `colours` says, and a rotation noted in EXIF is ignored, as torchvision's ImageFolder does.
     """
 
     paths: tuple[Path, ...]
@@ -110,7 +110,7 @@ class ImageFiles:
 def _rgb(path: Path) -> Image.Image:
     try:
         with Image.open(path) as file:
-            return file.convert("RGB")
+            return colours.rgb(file)
     except decoding.UNREADABLE as error:
         raise DataCorrupt(f"{path}: expected an image, found sha256 {decoding.file_hash(path)}: {error}") from error
 

@@ -3,18 +3,21 @@
 Decodes nothing itself: `image_files` does, when a batch asks.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bench.data.dataset import Dataset, finish, home_of
+from bench.data.decoding import shards_in
 from bench.data.image_files import INTERPOLATIONS, SUFFIXES, ImageFiles
 from bench.errors import DataAbsent, UsageError, near
 from bench.registry import datasets
 
 # torchvision.transforms' constants for models trained on ImageNet.
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+_LITTER = {"thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin"}
 _LAYOUT = "lay the images out as {0}/train/<class>/*.JPEG and {0}/val/<class>/*.JPEG, then: bench run SUITE --data DIR"
 
 
@@ -48,10 +51,12 @@ def image_folder(
     home = (home_of(data_dir) or Path()) / folder
     remedy = _LAYOUT.format(Path("DIR") / folder)
     tests = home / "val" if (home / "val").is_dir() else home / "test"
-    found = sorted(path.name for path in (home / "train").glob("*/"))
+    found = _classes(home / "train")
     if not found or len(found) < (n_classes or 0):
-        raise DataAbsent(f"{len(found)} classes in {home / 'train'}, {n_classes or 'some'} needed; {remedy}")
+        lacking = f"{len(found)} classes in {home / 'train'}, {n_classes or 'some'} needed"
+        raise DataAbsent(f"{lacking}{shards_in(home)}; {remedy}")
     classes = tuple(found[:n_classes])
+    _compare(home / "train", tests, classes, found if n_classes else classes, remedy)
     splits = {}
     for split, place in (("train", home / "train"), ("test", tests)):
         paths, labels = _labelled(place, classes, remedy)
@@ -59,11 +64,43 @@ def image_folder(
     return finish("image_folder", classes, IMAGENET, splits, choice)
 
 
+def _classes(folder: Path) -> list[str]:
+    """The class folders, sorted. A name that begins with a dot, or is a system's own, is no class."""
+    return sorted(path.name for path in folder.glob("*/") if not _is_litter(path.name))
+
+
+def _is_litter(name: str) -> bool:
+    """Whether a name is left behind by a system or an editor: `.DS_Store`, `._x.png`, `.ipynb_checkpoints`."""
+    return name.startswith(".") or name.lower() in _LITTER
+
+
+def _compare(train: Path, tests: Path, classes: Sequence[str], known: Sequence[str], remedy: str) -> None:
+    """Two splits have the same classes.
+
+    Args:
+        classes: those that are taken; all of them are needed in `tests`.
+        known: those that `tests` may have.
+    """
+    there = _classes(tests)
+    missing, more = [name for name in classes if name not in there], [name for name in there if name not in known]
+    if there and (missing or more):
+        sides = [f"only in {train}: {_some(missing)}"] * bool(missing) + [f"only in {tests}: {_some(more)}"] * bool(
+            more
+        )
+        raise DataAbsent(f"the classes differ: {'; '.join(sides)}; {remedy}")
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
 def _labelled(folder: Path, classes: tuple[str, ...], remedy: str) -> tuple[tuple[Path, ...], np.ndarray]:
     paths: list[Path] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
-        found = sorted(path for path in (folder / name).rglob("*") if path.suffix.lower() in SUFFIXES)
+        home = folder / name
+        found = sorted(path for path in home.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+        found = [path for path in found if not any(map(_is_litter, path.relative_to(home).parts))]
         if not found:
             raise DataAbsent(f"no images in {folder / name}; {remedy}")
         paths += found

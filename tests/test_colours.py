@@ -1,0 +1,129 @@
+"""Images of every kind become the same RGB: scaled where they are deeper than 8 bits, and never clipped."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bench.data import decoding, image_files, image_folder
+from bench.data.colours import rgb
+from bench.errors import DataAbsent, DataCorrupt
+
+
+@pytest.fixture(autouse=True)
+def no_data_of_the_machine(monkeypatch):
+    monkeypatch.delenv("BENCH_DATA", raising=False)
+
+
+def flat(value, kind) -> Image.Image:
+    return Image.fromarray(np.full((8, 8), value, kind))
+
+
+def palette(**save) -> Image.Image:
+    """All pixels of one colour, as a PNG with a palette is opened."""
+    image, file = Image.new("P", (8, 8), 0), io.BytesIO()
+    image.putpalette([10, 20, 30] * 256)
+    image.save(file, "PNG", **save)
+    return Image.open(io.BytesIO(file.getvalue()))
+
+
+# name -> the image, one pixel of it in RGB
+KINDS = {
+    "16 bits": (lambda: flat(45_000, np.uint16), (175,) * 3),  # 45,000 x 255 / 65,535 = 175.1
+    "16 bits, the most": (lambda: flat(65_535, np.uint16), (255,) * 3),
+    "16 bits, dark": (lambda: flat(200, np.uint16), (1,) * 3),  # 200 x 255 / 65,535 = 0.8
+    "32 bits with values of 16": (lambda: flat(45_000, np.int32), (175,) * 3),
+    "floating, to 1": (lambda: flat(0.5, np.float32), (128,) * 3),  # 127.5
+    "floating, to 255": (lambda: flat(99.6, np.float32), (100,) * 3),
+    "floating, to 65,535": (lambda: flat(45_000.0, np.float32), (175,) * 3),
+    "one bit": (lambda: Image.new("1", (8, 8), 1), (255,) * 3),
+    "grey": (lambda: Image.new("L", (8, 8), 77), (77,) * 3),
+    "grey and opacity": (lambda: Image.new("LA", (8, 8), (77, 0)), (77,) * 3),
+    "colour and opacity": (lambda: Image.new("RGBA", (8, 8), (1, 2, 3, 0)), (1, 2, 3)),
+    "opacity multiplied in": (lambda: Image.new("RGBa", (8, 8), (50, 25, 5, 128)), (99, 49, 9)),  # x 255 / 128
+    "palette": (palette, (10, 20, 30)),
+    "palette, transparent": (lambda: palette(transparency=0), (10, 20, 30)),
+    "four inks": (lambda: Image.new("CMYK", (8, 8), (0, 0, 0, 100)), (155,) * 3),
+    "luminance": (lambda: Image.new("YCbCr", (8, 8), (90, 128, 128)), (90,) * 3),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_an_image_of_any_kind_is_scaled_and_flattened(name):
+    make, pixel = KINDS[name]
+    image = rgb(make())
+    assert image.mode == "RGB"
+    assert (np.asarray(image) == pixel).all()
+
+
+@pytest.mark.parametrize("name", ["16 bits", "32 bits with values of 16", "floating, to 1"])
+def test_a_file_on_disk_and_a_row_of_a_shard_are_read_alike(tmp_path, name):
+    make, pixel = KINDS[name]
+    path = tmp_path / "x.tiff"
+    make().save(path)
+    assert (image_files.ImageFiles((path,), 7)[np.array([0])] == pixel).all()
+    assert (decoding.decode([path.read_bytes()], path) == pixel).all()
+
+
+@pytest.mark.parametrize("value", [-1.0, 70_000.0, float("nan"), float("inf")])
+def test_values_on_no_known_scale_are_refused_with_the_file_and_never_clipped(tmp_path, value):
+    path = tmp_path / "x.tiff"
+    flat(value, np.float32).save(path)
+    with pytest.raises(DataCorrupt, match=rf"{path}.*values from {value:g} to {value:g} in mode F"):
+        image_files.ImageFiles((path,), 7)[np.array([0])]
+
+
+# Folders
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for split in ("train", "val"):
+        for name in ("ant", "bee"):
+            (tmp_path / split / name).mkdir(parents=True)
+            for index in range(2):
+                Image.new("RGB", (9, 9)).save(tmp_path / split / name / f"{index}.png")
+    return tmp_path
+
+
+def test_what_systems_and_editors_leave_behind_is_neither_class_nor_image(folder):
+    clean = image_folder.image_folder(folder, image_size=7)
+    for split in ("train", "val"):
+        for name in (".ipynb_checkpoints", ".hidden", "__MACOSX"):
+            (folder / split / name).mkdir()
+            Image.new("RGB", (9, 9)).save(folder / split / name / "0.png")
+        (folder / split / "ant" / ".ipynb_checkpoints").mkdir()
+        Image.new("RGB", (9, 9)).save(folder / split / "ant" / ".ipynb_checkpoints" / "0-checkpoint.png")
+        for name in ("._0.png", ".DS_Store", "Thumbs.db", "desktop.ini", ".0.png"):
+            (folder / split / name).write_bytes(b"no image")
+            (folder / split / "ant" / name).write_bytes(b"no image")
+        (folder / split / "bee" / "folder.png").mkdir()
+    found = image_folder.image_folder(folder, image_size=7)
+    assert (found.classes, found.sha256) == (clean.classes, clean.sha256)
+
+
+def test_classes_that_differ_between_the_splits_are_told_with_both_names(folder):
+    (folder / "val" / "bee").rename(folder / "val" / "bees")
+    told = rf"only in {folder}/train: 'bee'; only in {folder}/val: 'bees'; lay the images out .* bench run"
+    with pytest.raises(DataAbsent, match=told):
+        image_folder.image_folder(folder)
+
+
+def test_a_class_more_in_one_split_is_told_and_the_first_classes_need_no_others(folder):
+    (folder / "val" / "cat").mkdir()
+    with pytest.raises(DataAbsent, match=rf"the classes differ: only in {folder}/val: 'cat'"):
+        image_folder.image_folder(folder)
+    (folder / "train" / "cat").mkdir()
+    assert image_folder.image_folder(folder, n_classes=2, image_size=7).classes == ("ant", "bee")
+
+
+def test_parquet_files_where_folders_should_be_are_named_in_the_reason(tmp_path):
+    (tmp_path / "data").mkdir()
+    for number in range(4):
+        (tmp_path / "data" / f"train-0000{number}-of-00004.parquet").touch()
+    told = (
+        r"0 classes in .*found Parquet files there: data/train-00000-of-00004.parquet, .* and 1 more\); lay the images"
+    )
+    with pytest.raises(DataAbsent, match=told):
+        image_folder.image_folder(tmp_path)
