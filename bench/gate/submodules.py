@@ -4,6 +4,7 @@ Fetches nothing from anywhere, and changes nothing in the repositories that it c
 """
 
 import os
+import subprocess
 from pathlib import Path
 
 from bench.errors import MeasurementError
@@ -17,7 +18,7 @@ class SubmoduleMissing(MeasurementError):
 def submodules(repository: Path, commit: str | None = None) -> dict[str, str]:
     """Path from the root -> commit, of every submodule of a commit, or of what is checked out and staged."""
     asked = ["ls-files", "-z", "--stage"] if commit is None else ["ls-tree", "-z", "-r", commit]
-    done = git(repository, *asked)
+    done = _git(repository, *asked)
     if done.returncode:
         raise GitFailed(f"git could not list the submodules of {repository}: {done.stderr.strip()}")
     found = {}
@@ -61,19 +62,26 @@ def _with_objects(root: Path, folder: Path, path: str, commit: str) -> Path | No
         key, _, where = line.partition(" ")
         if where == path:
             name = key.removeprefix("submodule.").removesuffix(".path")
-            kept = git(root, "rev-parse", "--git-path", f"modules/{name}").stdout.strip()
+            kept = _git(root, "rev-parse", "--git-path", f"modules/{name}").stdout.strip()
             places.append(root / kept)
     for place in places:
-        if place.is_dir() and git(place, "cat-file", "-e", f"{commit}^{{commit}}").returncode == 0:
+        if place.is_dir() and _git(place, "cat-file", "-e", f"{commit}^{{commit}}").returncode == 0:
             return place
     return None
+
+
+def _git(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Git in a working tree, or in a folder of git's own whose working tree is gone, where it would refuse to work."""
+    if (place / ".git").exists():
+        return git(place, *arguments)
+    return git(place, f"--git-dir={place.resolve()}", f"--work-tree={place.resolve()}", *arguments)
 
 
 def _cloned(source: Path, target: Path, commit: str) -> None:
     """The commit in a folder of its own, which borrows the objects: also those that no branch holds any more."""
     hooks = ["-c", f"core.hooksPath={os.devnull}"]
     steps = (
-        git(source, *hooks, "clone", "--quiet", "--shared", "--no-checkout", str(source.resolve()), str(target)),
+        git(source.parent, *hooks, "clone", "--quiet", "--shared", "--no-checkout", str(source.resolve()), str(target)),
         git(target, *hooks, "checkout", "--quiet", "--detach", commit),
     )
     for done in steps:

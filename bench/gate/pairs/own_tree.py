@@ -39,6 +39,7 @@ class OwnTree:
         self.tree = Path(os.path.realpath(tree))
         self.roots = [str(root) for root in roots]
         self.named = dict(named)
+        self.hooks: frozenset[str] = frozenset()  # modules of an editable install that have nothing to do any more
         self._had: dict[str, bool] = {}
 
     def find_spec(self, fullname: str, path: Sequence[str] | None = None, target: object = None) -> ModuleSpec | None:
@@ -71,8 +72,9 @@ def prefer(tree: Path, repository: Path, roots: Sequence[str], named: Mapping[st
         repository: the working tree that an editable install, a path file or PYTHONPATH may point into.
         roots, named: relative to the tree, as `layout.of` reads them; what pointed into the repository joins them.
     """
-    found_roots, found_names = forget(repository)
+    found_roots, found_names, hooks = forget(repository)
     own = of(tree, [*roots, *found_roots], {**found_names, **named})
+    own.hooks = hooks
     sys.path[:0] = own.roots
     sys.meta_path.insert(0, own)  # type: ignore[arg-type]
     importlib.invalidate_caches()
@@ -94,16 +96,21 @@ def of(tree: Path, roots: Sequence[str], named: Mapping[str, str]) -> OwnTree:
 # Where this interpreter would find the repository's code
 
 
-def forget(repository: Path) -> tuple[list[str], dict[str, str]]:
-    """Take every path, finder and hook away that leads into the repository; where they led, relative to its root."""
+def forget(repository: Path) -> tuple[list[str], dict[str, str], frozenset[str]]:
+    """Take every path, finder and hook away that leads into the repository.
+
+    Returns:
+        Where they led, relative to its root, as folders and as places of named packages; the modules that brought them.
+    """
     paths = {entry: own_path(repository, entry or os.getcwd()) for entry in sys.path}
     sys.path[:] = [entry for entry in sys.path if paths[entry] is None]
-    roots, named = [path for path in paths.values() if path is not None], {}
+    roots, named, hooks = [path for path in paths.values() if path is not None], {}, set()
     for finders in (sys.meta_path, sys.path_hooks):
         for finder in list(finders):
             led = list(_led(finder, repository))
             if led:
                 finders.remove(finder)  # type: ignore[arg-type]
+                hooks.add(_home(finder))
             for name, place in led:
                 root = _root(name, place)
                 if root is not None:
@@ -111,14 +118,19 @@ def forget(repository: Path) -> tuple[list[str], dict[str, str]]:
                 elif name:
                     named[name] = place
     sys.path_importer_cache.clear()
-    return roots, named
+    return roots, named, frozenset(hooks)
+
+
+def _home(finder: object) -> str:
+    """The module that a finder or a hook comes from."""
+    return str(getattr(finder, "__module__", None) or type(finder).__module__)
 
 
 def _led(finder: object, repository: Path) -> Iterator[tuple[str, str]]:
     """Module name (or "") and place in the repository, for every path that a finder or its module knows."""
     kind = finder if isinstance(finder, type) else getattr(finder, "__self__", None) or type(finder)
     kind = kind if isinstance(kind, type) else type(kind)
-    home = getattr(finder, "__module__", None) or kind.__module__
+    home = _home(finder)
     if home.partition(".")[0] in sys.stdlib_module_names or home.startswith("_frozen_importlib"):
         return
     known = [getattr(finder, "__dict__", {}), *(vars(each) for each in kind.__mro__[:-1])]
@@ -193,7 +205,7 @@ def stranger(
             from the repository.
     """
     installed = files_of(repository, project) if since is None else frozenset()
-    names = {"__main__", __name__} if since is None else {"__main__", __name__, *since}
+    names = {"__main__", __name__, *own.hooks, *(since or ())}
     for name, module in sorted((each for each in sys.modules.items() if each[0] not in names), key=itemgetter(0)):
         file = file_of(module)
         if file is None or within(own.tree, file) or (spared is not None and within(_real(str(spared)), file)):
