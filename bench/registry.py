@@ -78,8 +78,8 @@ class Registry:
             UsageError: unknown name; the message offers the nearest known ones.
         """
         head = name.partition(":")[0]
-        if head not in self._factories and head in self._promised:
-            load_plugin(*self._promised[head][0])
+        if head in self._promised:
+            load_plugin(*self._promised[head][0])  # again where its text has changed meanwhile
         if head not in self._factories and head in self._modules:
             importlib.import_module(self._modules[head])
         while head not in self._factories and self._unsaid:
@@ -144,7 +144,8 @@ def read_plugin(name: str, beside: Path) -> None:
     """
     try:
         module = _found(name, beside)
-        find = finding.finder(beside, None if name.endswith(".py") else name.partition(".")[0])
+        folder = (beside / name).resolve().parent if name.endswith(".py") else beside
+        find = finding.finder(folder, None if name.endswith(".py") else name.partition(".")[0])
         every = [module, *following.followed([module], find).values()]
         for each in every:
             named = offers(each.text)
@@ -182,21 +183,42 @@ def load_plugin(name: str, beside: Path) -> ModuleType:
         raise UsageError(f"plug-in '{name}': no file {beside / name}")
     # Two suites may each bring a `model.py`: the module name tells them apart by their full path.
     module_name = f"bench_plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
-    if module_name in sys.modules:
+    texts = _texts(name, beside)
+    if module_name in sys.modules and _loaded.get(module_name) == texts:
         return sys.modules[module_name]
+    for inner in _loaded.pop(module_name, {}):  # edited since: what it imported of its own is imported anew too
+        sys.modules.pop(inner or module_name, None)
     spec = importlib.util.spec_from_file_location(module_name, path)
     assert spec is not None, path
     assert spec.loader is not None, path
     module = importlib.util.module_from_spec(spec)
     _search_last(path.parent)
     sys.modules[module_name] = module
+    kept, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # it tells an edit only by the second
     try:
         with _Told(name):
             spec.loader.exec_module(module)
     except BenchError:
         del sys.modules[module_name]
         raise
+    finally:
+        sys.dont_write_bytecode = kept
+    _loaded[module_name] = texts
     return module
+
+
+_loaded: dict[str, dict[str, str]] = {}  # a plug-in's module -> the texts it was made of, its own under no name
+
+
+def _texts(name: str, beside: Path) -> dict[str, str]:
+    """The text of a plug-in and of what it imports of its own project; its own alone where one of them is no Python."""
+    with _Told(name):
+        root = _found(name, beside)
+        try:
+            inner = following.followed([root], finding.finder((beside / name).resolve().parent))
+        except SyntaxError:
+            inner = {}
+        return {"": root.text, **{key: each.text for key, each in inner.items()}}
 
 
 def _found(name: str, beside: Path) -> Module:
@@ -205,8 +227,7 @@ def _found(name: str, beside: Path) -> Module:
     if module is None and name.endswith(".py"):
         raise UsageError(f"plug-in '{name}': no file {beside / name}")
     if module is None:
-        suffix = "" if "." in name else f" A file is named with its suffix, '{name}.py'."
-        raise UsageError(f"plug-in '{name}': No module named '{name}'.{suffix}")
+        raise UsageError(f"plug-in '{name}': No module named '{name}'.{_suffix_hint(name)}")
     return module
 
 
@@ -229,6 +250,11 @@ def _search_last(folder: Path) -> None:
     importlib.invalidate_caches()
 
 
+def _suffix_hint(name: str) -> str:
+    """A module that is not there may be a file; a dotted name is none."""
+    return "" if "." in name else f" A file is named with its suffix, '{name}.py'."
+
+
 class _Told:
     """Whatever a stranger's code raises while it is imported becomes one sentence with its kind and its words."""
 
@@ -241,14 +267,9 @@ class _Told:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if isinstance(error, BenchError) or not isinstance(error, (Exception, SystemExit)):
             return
-        place = ""
-        if isinstance(error, ModuleNotFoundError) and error.name and self.name.startswith(error.name):
-            # A dotted name means a module, and one that misses what it imports was found itself.
-            place = f" A file is named with its suffix, '{self.name}.py'." if "." not in self.name else ""
-        said = f"{error}" if isinstance(error, ModuleNotFoundError) and place else f"{type(error).__name__}: {error}"
-        raise UsageError(
-            f"plug-in '{self.name}': {said}.{place}" if place else f"plug-in '{self.name}': {said}"
-        ) from error
+        missing = isinstance(error, ModuleNotFoundError) and error.name == self.name
+        said = f"{error}.{_suffix_hint(self.name)}" if missing else f"{type(error).__name__}: {error}"
+        raise UsageError(f"plug-in '{self.name}': {said}") from error
 
 
 models = Registry("model", "bench.models")

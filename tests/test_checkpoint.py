@@ -131,7 +131,7 @@ def cut_after(keep, epochs, code):
 def test_a_checkpoint_of_other_code_is_begun_anew_and_that_is_said(tmp_path):
     keep = tmp_path / "training.pt"
     cut_after(keep, 2, "a" * 64)
-    with pytest.warns(UserWarning, match=r"training\.pt has other code: the training begins anew"):
+    with pytest.warns(UserWarning, match=r"training\.pt was made with other code: the training begins anew"):
         state, curve = trained(keep, code="b" * 64)
     assert torch.equal(state, trained()[0])
     assert len(curve) == 4
@@ -144,7 +144,7 @@ def test_so_is_one_of_another_torch_bench_number_of_threads_or_data(tmp_path, ot
     trained(keep)
     state = checkpoint.load(keep, "cpu")
     checkpoint.save(keep, checkpoint.pack({**state, "training": {**state["training"], other: "another"}}))
-    with pytest.warns(UserWarning, match=f"has other {other}: the training begins anew"):
+    with pytest.warns(UserWarning, match=f"was made with other {other}: the training begins anew"):
         trained(keep)
 
 

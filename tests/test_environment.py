@@ -4,6 +4,7 @@ import getpass
 import hashlib
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -21,7 +22,7 @@ from bench.execution import conditions
 from bench.execution.conditions import choose_device, fix_conditions, record
 from bench.execution.context import Context
 from bench.execution.doctor import Finding, findings
-from bench.git import CodeState, code_state
+from bench.git import CodeState, code_state, project_state
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -152,6 +153,71 @@ def test_an_installed_copy_below_a_foreign_tree_has_no_commit(package: Path):
     installed.mkdir(parents=True)
     (installed / "__init__.py").write_text("")
     assert code_state(installed) == CodeState()
+
+
+def test_a_suites_repository_is_dirty_by_a_tracked_change_and_by_a_new_file_of_the_suite_alone(package: Path):
+    home = package.parent
+    suite = home / "suite.toml"
+    suite.write_text("1")
+    new = project_state(home, [suite])
+    assert (new.commit, new.dirty) == (git(package, "rev-parse", "HEAD").strip(), True)
+    git(home, "add", "suite.toml")
+    git(home, "commit", "-qm", "suite")
+    (home / "notes.txt").write_text("")
+    assert project_state(home, [suite]).dirty is False
+    (package / "__init__.py").write_text("y = 2\n")
+    assert project_state(home, [suite]).dirty is True
+
+
+def test_a_suite_that_git_ignores_or_that_lies_outside_has_no_commit(package: Path, tmp_path_factory):
+    home = package.parent
+    (home / ".gitignore").write_text("ignored/\n")
+    (home / "ignored").mkdir()
+    (home / "ignored" / "suite.toml").write_text("1")
+    assert project_state(home / "ignored", [home / "ignored" / "suite.toml"]) == CodeState()
+    assert project_state(tmp_path_factory.mktemp("outside"), []) == CodeState()
+
+
+def test_what_git_refuses_is_said_and_holds_no_path(package: Path, monkeypatch):
+    def refuse(folder, *arguments):
+        said = f"fatal: detected dubious ownership in repository at '{package}'\nTo add an exception, call git config"
+        return subprocess.CompletedProcess(arguments, 128, "", said)
+
+    monkeypatch.setattr("bench.git.git", refuse)
+    for state in (code_state(package), project_state(package, [])):
+        assert state.commit is None
+        assert state.note == "git will not say which code this is: detected dubious ownership in repository at …"
+
+
+@pytest.mark.parametrize(
+    ("noted", "origin", "commit"),
+    [
+        (
+            {"url": "https://ann:token@host/r", "vcs_info": {"vcs": "git", "commit_id": "c0ffee"}},
+            "commit c0ffee",
+            "c0ffee",
+        ),
+        ({"url": "file:///home/ann/b.zip", "archive_info": {"hash": "sha256=ab12"}}, "archive sha256:ab12", None),
+        ({"url": "file:///home/ann/bench", "dir_info": {}}, "a folder", None),
+        (None, "a package index", None),
+    ],
+)
+def test_an_installed_copy_says_where_it_came_from_without_an_address(tmp_path, monkeypatch, noted, origin, commit):
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "__init__.py").write_text("x = 1\n")
+    facts = tmp_path / "made_thing-1.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: made-thing\nVersion: 1\n")
+    if noted:
+        (facts / "direct_url.json").write_text(json.dumps(noted))
+    monkeypatch.syspath_prepend(tmp_path)
+    found = machine.installation(tmp_path / "made", "made-thing")
+    assert re.fullmatch(rf"{origin}, files sha256:[0-9a-f]{{64}}", found.origin)
+    assert found.commit == commit
+    (tmp_path / "made" / "__init__.py").write_text("x = 2\n")
+    assert machine.installation(tmp_path / "made", "made-thing").origin != found.origin, "an edited copy is another"
+    elsewhere = machine.installation(Path(__file__).parent, "made-thing")
+    assert elsewhere.origin.startswith("not installed, files sha256:")
 
 
 def test_the_first_constraints_file_found_is_the_lock(tmp_path: Path):

@@ -236,6 +236,14 @@ def test_whatever_a_plug_in_raises_is_told_in_one_sentence(tmp_path, text, words
     assert str(caught.value) == f"plug-in 'raising.py': {words}"
 
 
+def test_a_plug_in_that_was_edited_is_imported_anew_with_its_helpers(tmp_path):
+    write(tmp_path, model="import beside_it\nWHAT = beside_it.WHAT\n", beside_it="WHAT = 1\n")
+    first = load_plugin("model.py", tmp_path)
+    assert load_plugin("model.py", tmp_path) is first
+    write(tmp_path, beside_it="WHAT = 2\n")  # of the same length, within the same second
+    assert load_plugin("model.py", tmp_path).WHAT == 2
+
+
 def test_two_plug_ins_each_get_the_helper_that_lies_beside_them(tmp_path):
     for name in "ab":
         write(tmp_path / name, model="from the_helper import WHERE\n", the_helper=f"WHERE = {name!r}\n")

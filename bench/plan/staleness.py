@@ -60,7 +60,8 @@ def changed(then: Iterable[CodePart], now: Iterable[CodePart], run_id: str) -> s
     told = []
     for key, part in new.items():
         before = old.get(key)
-        if before is not None and before.sha256 != part.sha256:
+        through_imports = before is not None and part.kind == "module" and before.text == part.text
+        if before is not None and before.sha256 != part.sha256 and not through_imports:
             told.append(_told(before, part, run_id))
         elif before is None and part.sha256 not in same:
             told.append(f"{part.label} is new since run {run_id}")

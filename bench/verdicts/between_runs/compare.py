@@ -5,7 +5,7 @@ no file, and gates nothing.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas
@@ -18,7 +18,8 @@ from bench.verdicts.between_runs.tables import NO_GATE, Comparison, Fact
 SORTS = ("name", "metric", "change", "word")
 # Columns of an environment that can explain a difference; torch is shown also where it is the same.
 _FACTS = (
-    *("torch", "bench", "commit", "dirty", "diff_sha256", "python", "torchvision", "cuda", "cudnn", "driver", "os"),
+    *("torch", "bench", "commit", "dirty", "diff_sha256", "bench_origin", "suite_commit", "suite_dirty"),
+    *("suite_diff_sha256", "python", "torchvision", "cuda", "cudnn", "driver", "os"),
     *("cpu", "cores", "device_name", "threads", "interop_threads", "allocator", "wait_policy", "deterministic"),
 )
 _WORDS = ("worse", "different", "lower", "higher", "better", "no interval", "no change shown", "equal")
@@ -50,7 +51,7 @@ def compare(
     return Comparison(
         first=_run_id(*first),
         second=_run_id(*second),
-        facts=tuple(_facts(first[0], second[0])),
+        facts=(*_facts(first[0], second[0]), *_codes(first[1], second[1])),
         compared=tuple(_sorted(kept, sort)),
         apart=(*apart, *(each for each in found if isinstance(each, Apart))),
         left_out=len(compared) - len(kept),
@@ -77,6 +78,22 @@ def _facts(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Fact]:
     names = dict.fromkeys(name for side in sides for name in side)
     both = [Fact(name, sides[0].get(name), sides[1].get(name)) for name in names]
     return [fact for fact in both if fact.name == "torch" or fact.first != fact.second]
+
+
+def _codes(first: pandas.DataFrame, second: pandas.DataFrame) -> Iterator[Fact]:
+    """The fingerprints of models that other code made in one run than in the other: compared on purpose, and said."""
+    sides = [_codes_of(rows) for rows in (first, second)]
+    for model in sides[0]:
+        if model in sides[1] and sides[0][model] != sides[1][model]:
+            yield Fact(f"code_sha256 of {model}", sides[0][model], sides[1][model])
+
+
+def _codes_of(rows: pandas.DataFrame) -> dict[str, str | None]:
+    """Model -> the fingerprints of its rows."""
+    if "code_sha256" not in rows:
+        return {}
+    found = rows[["model", "code_sha256"]].drop_duplicates().groupby("model", sort=False)["code_sha256"]
+    return {str(model): ", ".join(sorted(each[:16] for each in codes.dropna())) or None for model, codes in found}
 
 
 def _packages(environment: Mapping[str, Any]) -> dict[str, str | None]:
