@@ -6,6 +6,7 @@ without torch and without pandas.
 
 import sys
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,9 +17,11 @@ from bench.commands import baseline as of_baseline
 from bench.commands import check as of_check
 from bench.commands import ending, loading
 from bench.commands import run as of_run
+from bench.commands.wish import RunWish, seconds, size_bytes
 from bench.errors import BenchError, UsageError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Wish = TypeVar("Wish")
 DEFAULT_STORE = "results/store"
 
 
@@ -26,9 +29,11 @@ class Bench(click.Group):
     """Turns the errors a user can act on into one message and the exit code of their kind."""
 
     def invoke(self, context: click.Context) -> Any:
-        """Run the command; 130 when interrupted, as shells expect."""
+        """Run the command; 130 when interrupted, as shells expect; 3 with a traceback when it broke."""
+        ending.nothing_unprintable()
         try:
-            return super().invoke(context)
+            with ending.a_bug_is_no_finding():
+                return super().invoke(context)
         except BenchError as error:
             click.echo(f"bench: {error}", err=True)
             raise SystemExit(error.exit_code) from error
@@ -36,6 +41,32 @@ class Bench(click.Group):
             kept = "; every finished row is kept, run the same command again to go on"
             click.echo(f"bench: interrupted{kept if context.invoked_subcommand == 'run' else ''}", err=True)
             raise SystemExit(130) from error
+
+
+class Amount(click.ParamType):
+    """A number with its unit, read by one of the functions of `bench.commands.wish`."""
+
+    def __init__(self, name: str, read: Callable[[str], float]):
+        self.name, self._read = name, read
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number in base units."""
+        try:
+            return value if isinstance(value, (int, float)) else self._read(value)
+        except ValueError as error:
+            return self.fail(f"{error}.", param, ctx)
+
+
+TIME, SIZE = Amount("30m", seconds), Amount("8GiB", size_bytes)
+
+
+def wishing(wish: type[Wish]) -> Callable[[Callable[[Wish], None]], Callable[..., None]]:
+    """Hand a command's options over as the one record whose fields they are."""
+
+    def whole(command: Callable[[Wish], None]) -> Callable[..., None]:
+        return wraps(command)(lambda **options: command(wish(**options)))
+
+    return whole
 
 
 def suites_argument(required: bool) -> Callable[[Command], Command]:
@@ -76,6 +107,7 @@ def bench() -> None:
 @click.option(
     "--only", multiple=True, metavar="GLOB", help="Only cases with such a name, e.g. 'static*'. May be repeated."
 )
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out cases with such a name. May be repeated.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: all cores]")
 @click.option("--seeds", type=click.IntRange(1), metavar="N", help="Train each model with seeds 0 to N-1.")
@@ -86,20 +118,37 @@ def bench() -> None:
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @click.option("--force", is_flag=True, help="Measure finished cases again.")
 @click.option("--strict", is_flag=True, help="Exit 4 when nothing could be judged.")
-def run(suites: tuple[Path, ...], strict: bool, **options: Any) -> None:
-    """Measure what the suites claim; finished cases are skipped."""
+@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Cases side by side, clocks alone.")
+@click.option(
+    "--time-limit",
+    "time_limit_s",
+    type=TIME,
+    metavar="30m",
+    help="End a case after this long.  [default: 20 x expected]",
+)
+@click.option(
+    "--memory-limit",
+    "memory_limit_bytes",
+    type=SIZE,
+    metavar="8GiB",
+    help="End a case that takes more.  [default: all]",
+)
+@click.option("--in-process", is_flag=True, help="Measure in this process, for a debugger: no limits, no --jobs.")
+@wishing(RunWish)
+def run(wish: RunWish) -> None:
+    """Measure what the suites claim, each case in a process of its own; finished cases are skipped."""
     from bench.machine import let_threads_sleep
 
     let_threads_sleep()
-    loaded = loading.load(suites)
-    complete = of_run.measured(loaded, **options)
-    if options["dry_run"]:
+    loaded = loading.load(wish.suites)
+    complete = of_run.measured(loaded, wish)
+    if wish.dry_run:
         return
-    rows, environments = of_run.rows_of(options["store"])
-    today = loading.today(loaded, options["store"])
+    rows, environments = of_run.rows_of(wish.store)
+    today = loading.today(loaded, wish.store)
     verdicts = of_run.judged(loaded, rows, today)
     of_run.summarise(loading.claiming(loaded), verdicts, of_run.shown(loaded, rows, today), environments)
-    raise SystemExit(of_run.exit_code(verdicts, strict) if complete else 3)
+    raise SystemExit(of_run.exit_code(verdicts, wish.strict) if complete else ending.BROKE)
 
 
 @bench.command()
@@ -305,17 +354,16 @@ def check(
     """Check that the guarded models are still what was accepted, and still as fast."""
     from bench.gate.wish import CheckWish, SelfTestWish, drawn
 
-    with ending.a_bug_is_no_finding():
-        if static_only and throughput:
-            raise UsageError("--static-only and --throughput: one leaves speed out, the other asks for it")
-        seed = drawn() if seed is None else seed
-        wish = CheckWish(baseline, not static_only, device, seed, ref, ref_python, inject)
-        if self_test:
-            asked = SelfTestWish(self_test, inject, record)
-            raise SystemExit(of_check.self_test(suite, only, wish, asked, as_json=as_json))
-        files = {"junit": junit, "benchmark_json": benchmark_json, "badge": badge}
-        outcomes = of_check.check(suite, only, wish)
-        raise SystemExit(of_check.tell(outcomes, strict=strict, as_json=as_json, github=github, files=files))
+    if static_only and throughput:
+        raise UsageError("--static-only and --throughput: one leaves speed out, the other asks for it")
+    seed = drawn() if seed is None else seed
+    wish = CheckWish(baseline, not static_only, device, seed, ref, ref_python, inject)
+    if self_test:
+        asked = SelfTestWish(self_test, inject, record)
+        raise SystemExit(of_check.self_test(suite, only, wish, asked, as_json=as_json))
+    files = {"junit": junit, "benchmark_json": benchmark_json, "badge": badge}
+    outcomes = of_check.check(suite, only, wish)
+    raise SystemExit(of_check.tell(outcomes, strict=strict, as_json=as_json, github=github, files=files))
 
 
 @bench.group()

@@ -10,8 +10,8 @@ import json
 import os
 import platform
 import re
-import shlex
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +37,10 @@ PACKAGES = (
 
 # How an OpenMP thread waits for the others: GNU's library and Intel's. Read when torch loads the library.
 WAIT_VARIABLES = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
+
+
+# Where Linux says how much memory a container is given: version 2 of its control groups, and version 1.
+_MEMORY_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
 def let_threads_sleep() -> bool:
@@ -74,6 +78,12 @@ def ram_bytes() -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
         return 0
+
+
+def usable_bytes() -> int:
+    """Main memory that this process may use: the machine's, or what its container is given; 0 where nobody says."""
+    given = [_read(path).strip() for path in _MEMORY_LIMITS]
+    return min([ram_bytes(), *(int(text) for text in given if text.isdecimal())])
 
 
 def available_bytes() -> int | None:
@@ -179,14 +189,55 @@ def lock_sha256(*folders: Path) -> str | None:
 _ELSEWHERE = re.compile(r"(^|=|^-\w)(?:[A-Za-z]:[\\/]|[A-Za-z][A-Za-z0-9+.-]*://|[\\/~]|\.\.[\\/])(?:.*[\\/])?")
 
 
-def without_paths(command: str) -> str:
-    """A command line whose paths and addresses are cut down to `…/` and their last part; paths below here stay."""
-    try:
-        words = shlex.split(command)
-    except ValueError:  # a quote without its partner
-        words = command.split()
-    short = [_ELSEWHERE.sub(r"\1…/", word) for word in words]
+# The same within a sentence: in quotes with what blanks it has, an address, or a word that starts at a root.
+_ROOT = r"(?:[A-Za-z]:[\\/]|\\\\|~[\w.-]*/|(?:\.\./)+|/(?=[A-Za-z_.]))"
+_IN_A_SENTENCE = re.compile(
+    rf"""(?P<quote>['"])(?P<quoted>{_ROOT}.*?)(?P=quote)
+    |(?P<address>[A-Za-z][\w+.-]+://[^\s'"<>]+)
+    |(?<![\w.…~/\\-])(?P<bare>{_ROOT}[^\s'"<>|,;:()\[\]{{}}]*)""",
+    re.VERBOSE,
+)
+_HOMES = ("home", "Users")  # whose folders bear the names of users
+
+
+def without_paths(words: Sequence[str]) -> str:
+    """A command line whose paths and addresses are cut down to `…/` and their last part; paths below here stay.
+
+    Args:
+        words: the arguments one by one, so that a blank within a path does not end it.
+    """
+    short = [_without_user(word, _ELSEWHERE.sub(r"\1…/", word)) for word in words]
     return " ".join(f"'{word}'" if " " in word else word for word in short)
+
+
+def sentence_without_paths(text: str, data_dir: Path | None = None) -> str:
+    """A sentence whose paths are cut down to `…/` and their last part; the data folder is DIR, as in `--data DIR`.
+
+    Paths below here and web addresses stay, the latter without a password.
+    """
+    known = [(str(data_dir.resolve()), "DIR"), (str(data_dir), "DIR")] if data_dir is not None else []
+    with suppress(OSError, RuntimeError):  # no home, or a working folder that is gone
+        known += [(str(Path.cwd()), "."), (str(Path.home()), "~")]
+    for folder, name in known:
+        if folder.strip("./\\"):  # `.` stands in every sentence
+            end = r"(?![\w.-])" if Path(folder).is_absolute() else r"(?=[/\\])"
+            text = re.sub(rf"(?<![\w./\\-]){re.escape(folder)}{end}", name, text)
+    return _IN_A_SENTENCE.sub(_short, text)
+
+
+def _short(found: re.Match[str]) -> str:
+    address, quote = found["address"], found["quote"] or ""
+    if address and address.startswith(("http://", "https://")):
+        return re.sub(r"//[^/@]*@", "//", address)
+    path = found["quoted"] or address or found["bare"]
+    last = re.split(r"[\\/]", path.rstrip("\\/"))[-1]
+    return f"{quote}{_without_user(path, f'…/{last}')}{quote}"
+
+
+def _without_user(path: str, short: str) -> str:
+    """The short form; `…` alone where the last part is the name of a user's own folder."""
+    parts = [part for part in re.split(r"[\\/]", path) if part]
+    return short.rpartition("…")[0] + "…" if "…" in short and len(parts) > 1 and parts[-2] in _HOMES else short
 
 
 def _read(path: str) -> str:

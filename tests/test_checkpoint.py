@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import pytest
@@ -61,8 +62,8 @@ CHILD = textwrap.dedent("""
     place, keep = sys.argv[1], Path(sys.argv[2])
     def die(): os.kill(os.getpid(), signal.SIGKILL)
 
-    def progress(done, total, note):
-        if place == "in a batch" and done == 7:
+    def progress(told):
+        if place == "in a batch" and told.done == 7:
             die()
 
     if place == "in a save":
@@ -184,6 +185,36 @@ def test_a_full_disk_is_a_clear_error_and_the_last_checkpoint_stays(tmp_path, mo
     with pytest.raises(MeasurementError, match="No space left on device"):
         checkpoint.save(keep, checkpoint.pack({"epoch": 2}))
     assert checkpoint.load(keep, "cpu") == {"epoch": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["training.pt"], "nothing unfinished is left"
+
+
+def test_two_that_save_one_training_at_once_leave_a_whole_file_at_every_moment(tmp_path):
+    keep = tmp_path / "training.pt"
+    states = [checkpoint.pack({"of": number, "much": torch.zeros(20_000)}) for number in range(2)]
+    writers = [
+        threading.Thread(target=lambda one=one: [checkpoint.save(keep, one) for _ in range(40)]) for one in states
+    ]
+    checkpoint.save(keep, states[0])
+    for writer in writers:
+        writer.start()
+    while any(writer.is_alive() for writer in writers):
+        assert checkpoint.load(keep, "cpu")["of"] in (0, 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["training.pt"]
+
+
+def test_nothing_is_packed_where_nothing_is_kept(monkeypatch):
+    monkeypatch.setattr(checkpoint, "pack", lambda state: pytest.fail("packed"))
+    trained()
+
+
+def test_a_training_that_is_taken_up_again_says_after_which_epoch(tmp_path):
+    keep, told = tmp_path / "training.pt", []
+    trained(keep, epochs=1)
+    context = Context(progress=told.append)
+    dataset = synthetic(n_train=64, n_test=20, image_size=8, n_classes=4)
+    list(train(model(), dataset, Recipe.from_mapping(RECIPE | {"epochs": 1}), seed=5, context=context, keep=keep))
+    (only,) = told
+    assert (only.resumed, only.newest_epoch, only.epochs) == (True, 1, 1)
 
 
 def test_nothing_is_kept_when_nothing_is_there(tmp_path):

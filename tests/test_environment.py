@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -71,7 +72,7 @@ def test_fixed_conditions_are_the_ones_recorded():
         "from bench.execution.conditions import *\n"
         "from bench.execution.context import Context; import json, dataclasses\n"
         "fix_conditions('cpu', 1)\n"
-        "print(json.dumps(dataclasses.asdict(record('r', 't', Context(), 'bench run'))))"
+        "print(json.dumps(dataclasses.asdict(record('r', 't', Context(), ['bench', 'run']))))"
     )
     row = json.loads(printed)
     assert (row["threads"], row["interop_threads"], row["deterministic"], row["device"]) == (1, 1, True, "cpu")
@@ -103,7 +104,9 @@ def test_the_same_draws_follow_every_fixing_of_the_conditions():
 
 
 def test_the_record_names_neither_host_nor_user_nor_path():
-    row = asdict(record("r", "2026-01-01T00:00:00Z", Context(), "bench run /home/ann/x.toml --data=/home/ann/d"))
+    row = asdict(
+        record("r", "2026-01-01T00:00:00Z", Context(), ["bench", "run", "/home/ann/x.toml", "--data=/home/ann/d"])
+    )
     text = json.dumps(row)
     for secret in (
         str(Path.home()),
@@ -130,7 +133,45 @@ def test_the_record_names_neither_host_nor_user_nor_path():
     ],
 )
 def test_a_recorded_command_keeps_what_lies_below_here_and_only_the_last_part_of_other_paths(given, kept):
-    assert machine.without_paths(given) == kept
+    assert machine.without_paths(shlex.split(given)) == kept
+
+
+def test_a_blank_in_a_path_does_not_end_it_and_a_home_folder_names_nobody():
+    words = ["bench", "run", "a.toml", "--data", "/home/alice smith/data", "-o", "/home/alice", "--only", "static*"]
+    assert machine.without_paths(words) == "bench run a.toml --data …/data -o … --only static*"
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        (
+            "[Errno 2] No such file: '/home/alice/secret/weights.pt' (p.py:21)",
+            "[Errno 2] No such file: '…/weights.pt' (p.py:21)",
+        ),
+        (
+            "cannot read /home/alice/x/weights.pt, 3/30 read at 5 images/s",
+            "cannot read …/weights.pt, 3/30 read at 5 images/s",
+        ),
+        ("'/home/alice smith/data/x y.pt' is torn", "'…/x y.pt' is torn"),
+        (r"no C:\Users\ann\w.pt here", "no …/w.pt here"),
+        ("looked into /home/alice", "looked into …"),
+        ("see https://me:word@example.org/a/b, or s3://key@host/b/t", "see https://example.org/a/b, or …/t"),
+        (
+            "the net is torn. It is . and .. that matter / or not",
+            "the net is torn. It is . and .. that matter / or not",
+        ),
+        ("no ../ann/data/x", "no …/x"),
+    ],
+)
+def test_a_reason_keeps_only_the_last_part_of_a_path(said, kept):
+    assert machine.sentence_without_paths(said) == kept
+
+
+def test_the_data_folder_is_called_dir_and_a_dot_stays_a_dot(tmp_path):
+    said = f"no {tmp_path}/cifar10 in '{tmp_path}'. Get it."
+    assert machine.sentence_without_paths(said, tmp_path) == "no DIR/cifar10 in 'DIR'. Get it."
+    assert machine.sentence_without_paths("no ./a.b here. Done.", Path(".")) == "no ./a.b here. Done."
+    assert machine.sentence_without_paths("no data/x in data", Path("data")) == "no DIR/x in data"
 
 
 def test_a_clean_tree_is_its_commit_and_a_change_shows_in_flag_and_hash(package: Path):

@@ -1,12 +1,19 @@
 """Cases become rows; a failure becomes a row with its reason, and the cases after it are measured all the same."""
 
+import math
+import sys
 from datetime import UTC, datetime
+from fractions import Fraction
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bench.errors import DataAbsent, MeasurementError
 from bench.execution.context import Context
 from bench.execution.executor import execute
+from bench.execution.signals import Ended
+from bench.execution.yielded import checked
 from bench.plan.case import Case
 from bench.records.measurement import DataFacts, Environment, Reading, columns
 from bench.registry import measures
@@ -101,6 +108,106 @@ def test_an_interrupt_ends_the_run_and_keeps_what_was_handed_over():
     assert len(next(running).rows) == 2
     with pytest.raises(KeyboardInterrupt):
         next(running)
+
+
+def scalar_tensor():
+    import torch
+
+    return torch.tensor(0.5)
+
+
+class Unprintable(Exception):
+    def __str__(self):
+        raise ValueError
+
+
+@measures.register("odd_for_a_test")
+def odd(case, context, *, what):
+    yield Reading("params", 4.0)
+    yield ODD[what]() if what in ODD else Reading("params", 5.0)
+    yield Reading("params", 6.0)
+
+
+ODD = {
+    "an unknown metric": lambda: Reading("colour", 1.0),
+    "a metric that is no name": lambda: Reading(None, 1.0),
+    "text": lambda: Reading("params", "4"),
+    "a flag": lambda: Reading("params", True),
+    "a numpy flag": lambda: Reading("params", np.bool_(True)),
+    "several numbers": lambda: Reading("params", np.ones(2)),
+    "a complex number": lambda: Reading("params", 1j),
+    "neither value nor reason": lambda: Reading("params"),
+    "a status that nobody knows": lambda: Reading("params", None, status="broken"),
+    "an epoch that is text": lambda: Reading("params", 1.0, epoch="1"),
+    "an epoch beyond every column": lambda: Reading("params", 1.0, epoch=2**63),
+    "a part that is no text": lambda: Reading("params", 1.0, part=3),
+    "a part that is not UTF-8": lambda: Reading("params", 1.0, part="\ud800"),
+    "facts without a number": lambda: DataFacts("d" * 64, None, 3),
+    "a number alone": lambda: 4.0,
+    "nothing": lambda: None,
+    "an exit": lambda: sys.exit(7),
+    "an error that cannot be printed": lambda: (_ for _ in ()).throw(Unprintable()),
+    "an end of its own": lambda: (_ for _ in ()).throw(GeneratorExit()),
+}
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_whatever_a_measure_yields_that_is_no_number_of_a_known_metric_fails_its_case_alone(what):
+    broken, after = outcomes(case("odd_for_a_test", what=what), case("counting_for_a_test", upto=1))
+    assert [(row.value, row.status) for row in broken.rows] == [(4.0, "ok"), (None, "failed")]
+    assert not broken.complete
+    assert after.rows[0].status == "ok"
+
+
+def test_an_exit_is_told_with_its_code():
+    (broken,) = outcomes(case("odd_for_a_test", what="an exit"))
+    assert broken.problem.reason.startswith("ended with exit code 7 (test_execute.py:")
+
+
+@pytest.mark.parametrize("value", [np.float32(0.5), np.float64(0.5), Fraction(1, 2), scalar_tensor()], ids=repr)
+def test_a_number_of_another_library_is_a_number(value):
+    assert checked(Reading("params", value)).value == 0.5
+    assert type(checked(Reading("params", value)).value) is float
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, np.float64("nan")])
+def test_a_value_that_is_not_finite_is_a_failed_row_that_says_so_and_the_measure_goes_on(value):
+    ODD["not finite"] = lambda: Reading("params", value)
+    (outcome,) = outcomes(case("odd_for_a_test", what="not finite"))
+    assert [(row.value, row.status) for row in outcome.rows] == [(4.0, "ok"), (None, "failed"), (6.0, "ok")]
+    assert outcome.rows[1].reason == f"the value was {value}"
+
+
+def test_a_measure_that_is_no_generator_fails_with_what_it_returned():
+    measures.register("returning_for_a_test")(lambda case, context: 4.0)
+    (broken,) = outcomes(case("returning_for_a_test"))
+    assert "returned a float in place of its readings" in broken.problem.reason
+
+
+def test_a_row_without_a_metric_of_its_own_bears_the_name_of_the_measure():
+    (outcome,) = outcomes(case("counting_for_a_test", upto=0))
+    assert [(row.metric, row.unit, row.value) for row in outcome.rows] == [("counting_for_a_test", "1", None)]
+
+
+def test_a_reason_holds_no_path():
+    @measures.register("reading_for_a_test")
+    def reading(case, context):
+        Path("/home/alice/secret/weights.pt").read_bytes()
+        yield Reading("params", 1.0)
+
+    (outcome,) = outcomes(case("reading_for_a_test"))
+    assert "/home" not in outcome.problem.reason
+    assert "'…/weights.pt'" in outcome.problem.reason
+
+
+def test_a_signal_that_ends_the_run_is_no_failure_of_the_measure():
+    @measures.register("ended_for_a_test")
+    def ended(case, context):
+        yield Reading("params", 1.0)
+        raise Ended(143)
+
+    with pytest.raises(Ended):
+        outcomes(case("ended_for_a_test"))
 
 
 def test_a_measure_is_told_the_device_of_its_case():

@@ -13,7 +13,7 @@ from torch.nn import functional
 from bench.data.dataset import Dataset
 from bench.data.synthetic import synthetic
 from bench.errors import MeasurementError
-from bench.execution.context import Context
+from bench.execution.context import Context, Progress
 from bench.suite.recipe import Recipe
 from bench.training import augment
 from bench.training.batches import derive
@@ -140,7 +140,7 @@ def test_an_epoch_is_the_plain_loop_written_out(dataset, name, reference):
 
 def test_drop_last_leaves_out_the_rest_that_is_no_whole_batch(dataset):
     calls = []
-    context = Context(progress=lambda done, total, note: calls.append((done, total)))
+    context = Context(progress=lambda told: calls.append((told.done, told.total)))
     run(dataset, {"epochs": 1}, context=context)
     assert calls[-1] == (math.ceil(72 / 16), 5)
     run(dataset, {"epochs": 1, "drop_last": True}, context=context)
@@ -153,11 +153,13 @@ def test_a_training_without_a_single_batch_says_why(dataset):
 
 
 def test_progress_tells_the_epoch_and_the_last_test_accuracy(dataset):
-    notes = []
-    _, curve = run(dataset, context=Context(progress=lambda done, total, note: notes.append(note)))
-    assert notes[0] == "epoch 1/2"
-    assert notes[-2] == f"epoch 2/2, test {curve[0].test_top1_pct:.2f} % after epoch 1"
-    assert notes[-1] == f"epoch 2/2, test {curve[1].test_top1_pct:.2f} % after epoch 2"
+    told = []
+    _, curve = run(dataset, context=Context(progress=told.append))
+    an_epoch = math.ceil(72 / 16)
+    assert told[0] == Progress(1, 2 * an_epoch, epoch=1, epochs=2)
+    first, second = ({"newest_epoch": result.epoch, "newest_pct": result.test_top1_pct} for result in curve)
+    assert told[-2] == Progress(2 * an_epoch, 2 * an_epoch, epoch=2, epochs=2, **first)
+    assert told[-1] == Progress(2 * an_epoch, 2 * an_epoch, epoch=2, epochs=2, **second)
 
 
 def test_the_test_loss_is_the_mean_over_images_also_when_batches_differ(dataset):

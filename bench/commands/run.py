@@ -4,99 +4,153 @@ Calls both wings and lets them meet only through rows.
 """
 
 import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
+from bench.commands.wish import RunWish
 from bench.errors import NothingJudged, NothingSelected
+from bench.plan.case import Case
+from bench.plan.staleness import Today
+from bench.suite.read import LoadedSuite
 
-
-def measured(loaded: list[Any], *, store: str, dry_run: bool, force: bool, **options: Any) -> bool:
-    """Plan, measure and store; whether every case got its values (absent data is no failure)."""
-    from bench.commands import loading, provenance, terminal
-    from bench.data import present
-    from bench.registry import load_plugins
+if TYPE_CHECKING:
+    from bench.execution.executor import Executor
+    from bench.execution.workers import Workers
+    from bench.git import CodeState
     from bench.store import Store
+    from bench.store.store import Rows
+    from bench.verdicts import Verdict
 
-    opened = Store(store)
-    code = loading.today(loaded, store)
-    context, environment = conditions(
-        options["device"], options["threads"], options["data"], opened.scratch_dir, provenance.of_suites(loaded)
-    )
-    cases = planned(loaded, code, context.device, options["profile"], options["seeds"], options["only"])
-    here = (environment.device_name, environment.threads)
-    known = partial(present.sha256, data_dir=context.data_dir, read=not dry_run)
-    done, again = opened.standing(cases, *here, environment.torch, code, known)
-    done, again = ({}, {}) if force else (done, again)
-    terminal.show_plan(cases, done, *here, again=again)
-    todo = [case for case in cases if case.id not in done]
-    if dry_run or not todo:
-        return True
+
+def measured(loaded: Sequence[LoadedSuite], wish: RunWish) -> bool:
+    """Plan, measure and store; whether every case got its values (absent data is no failure)."""
+    from bench.execution.signals import ending_cleanly
+    from bench.execution.workers import starting
+
+    with ending_cleanly(), ExitStack() as ending:
+        workers = None if wish.in_process else ending.enter_context(closing(starting()))
+        from bench.commands import loading, provenance, terminal  # in this time, the workers' imports go on
+        from bench.store import Store
+
+        store, code, suites = Store(wish.store), loading.today(loaded, wish.store), provenance.of_suites(loaded)
+        chosen = in_process(wish, store, suites) if workers is None else processes(loaded, wish, store, suites, workers)
+        ending.callback(chosen.close)
+        note_of_bench(chosen, suites)
+        cases = planned(loaded, code, chosen.environment.device, wish)
+        done, again = standing(cases, chosen, store, code, wish)
+        terminal.show_plan(cases, done, chosen.environment.device_name, chosen.environment.threads, again=again)
+        todo = [case for case in cases if case.id not in done]
+        if wish.dry_run or not todo:
+            return True
+        if wish.in_process:
+            imported(loaded)
+        store.append_code(found for case in todo if (found := code[case.suite].of(case)))
+        return stored(todo, chosen, store, code, wish)
+
+
+def imported(loaded: Sequence[LoadedSuite]) -> None:
+    """Run the plug-ins of the suites here; a worker runs those of its case."""
+    from bench.registry import load_plugins
+
     for each in loaded:
-        load_plugins(each.suite.plugins, each.path.parent)  # only here does a stranger's code run
-    opened.append_code(found for case in todo if (found := code[case.suite].of(case)))
-    return stored(todo, context, environment, opened)
+        load_plugins(each.suite.plugins, each.path.parent)
 
 
-def conditions(
-    device: str, threads: int | None, data: Path | None, scratch: Path | None, suites: Any = None
-) -> tuple[Any, Any]:
-    """Fix what can be fixed before anything is measured: what measures are given, and the record of it.
+def note_of_bench(chosen: "Executor", suites: "CodeState") -> None:
+    """Say aloud why git would not tell the commit of bench itself."""
+    note = chosen.environment.git_note
+    if note and note != suites.note:
+        click.echo(f"bench: the commit of bench is not recorded: {note}", err=True)
 
-    Args:
-        suites: the git state of the suites' repository, a `CodeState`.
-    """
+
+def processes(
+    loaded: Sequence[LoadedSuite], wish: RunWish, store: "Store", suites: "CodeState", workers: "Workers"
+) -> "Executor":
+    """A process per case, within the limits that were asked for."""
+    from bench.execution.limits import Limits
+    from bench.execution.messages import Recording
+    from bench.execution.outcome import new_run
+    from bench.execution.process_executor import ProcessExecutor
+
+    asked = Recording(*new_run(), ["bench", *sys.argv[1:]], wish.device, wish.threads, suites)
+    plugins = {each.suite.id: [(name, str(each.path.parent)) for name in each.suite.plugins] for each in loaded}
+    limits = Limits(wish.jobs, wish.time_limit_s)
+    if wish.memory_limit_bytes is not None:
+        limits.memory_bytes = wish.memory_limit_bytes
+    return ProcessExecutor(workers, asked, (wish.data, store.scratch_dir), plugins, limits)
+
+
+def in_process(wish: RunWish, store: "Store", suites: "CodeState") -> "Executor":
+    """Fix the conditions of this process, and measure in it."""
     from bench.execution.conditions import choose_device, fix_conditions, record
     from bench.execution.context import Context
-    from bench.execution.executor import new_run
+    from bench.execution.executor import InProcess, new_run
+    from bench.execution.locks import CaseLocks
     from bench.machine import cores
 
-    context = Context(choose_device(device), threads or cores(), data, scratch)
+    context = Context(choose_device(wish.device), wish.threads or cores(), wish.data, store.scratch_dir)
     fix_conditions(context.device, context.threads)
-    run_id, started_at = new_run()
-    environment = record(run_id, started_at, context, " ".join(["bench", *sys.argv[1:]]), suites)
-    if environment.git_note and environment.git_note != getattr(suites, "note", None):
-        click.echo(f"bench: the commit of bench is not recorded: {environment.git_note}", err=True)
-    return context, environment
+    environment = record(*new_run(), context, ["bench", *sys.argv[1:]], suites)
+    return InProcess(context, environment, CaseLocks(store.scratch_dir))
 
 
-def planned(
-    loaded: list[Any], code: Any, device: str, profile: str | None, seeds: int | None, only: tuple[str, ...]
-) -> list[Any]:
+def planned(loaded: Sequence[LoadedSuite], code: Mapping[str, Today], device: str, wish: RunWish) -> list[Case]:
     """The selected cases of all suites with the code behind them, a question that several ask only once."""
     from bench.plan.planner import plan, select
 
-    cases = [case for each in loaded for case in plan(each.suite, each.sha256, profile, device, seeds)]
+    cases = [case for each in loaded for case in plan(each.suite, each.sha256, wish.profile, device, wish.seeds)]
     cases = [
         replace(case, code_sha256=found.sha256 if (found := code[case.suite].of(case)) else None) for case in cases
     ]
     if not cases:
         raise NothingSelected("nothing to measure here. A suite of guards alone is for `bench check`")
-    return select(list({case.id: case for case in reversed(cases)}.values())[::-1], only)
+    return select(list({case.id: case for case in reversed(cases)}.values())[::-1], wish.only, wish.exclude)
 
 
-def stored(cases: list[Any], context: Any, environment: Any, store: Any) -> bool:
-    """Measure the cases one by one and append the rows of each as soon as it ends."""
+def standing(
+    cases: Sequence[Case], chosen: "Executor", store: "Store", code: Mapping[str, Today], wish: RunWish
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The cases that are finished, id -> when; and of the others those that were measured, id -> why again."""
+    from bench.data import present
+
+    if wish.force:
+        return {}, {}
+    here = chosen.environment
+    known = partial(present.sha256, data_dir=wish.data, read=not wish.dry_run)
+    return store.standing(cases, here.device_name, here.threads, here.torch, code, known)
+
+
+def stored(cases: Sequence[Case], chosen: "Executor", store: "Store", code: Mapping[str, Today], wish: RunWish) -> bool:
+    """Measure the cases and append the rows of each as soon as it ends."""
     from bench.commands import bars
     from bench.data import present
-    from bench.execution.executor import execute
+    from bench.execution.context import Context
 
-    store.append_environment(environment)
-    complete = True
-    with bars.following(cases, context.threads) as follower:
-        for outcome in execute(follower.announcing(cases), replace(context, progress=follower.step), environment):
+    store.append_environment(chosen.environment)
+    context, complete = Context(scratch_dir=store.scratch_dir), True
+    with bars.following(cases, chosen.environment.threads) as follower:
+        for outcome in chosen.execute(cases, follower, wanted(chosen, store, code)):
             store.append(outcome.rows)
-            present.learn(outcome.case, outcome.rows, context.data_dir)
-            context.forget(outcome.case.id)
+            present.learn(outcome.case, outcome.rows, wish.data)
+            if outcome.complete:  # otherwise the next run goes on with what is kept
+                context.forget(outcome.case.id)
             follower.end(outcome)
             complete = complete and not outcome.failed
     return complete
 
 
-def rows_of(store: str) -> tuple[Any, Any]:
+def wanted(chosen: "Executor", store: "Store", code: Mapping[str, Today]) -> Callable[[Case], bool]:
+    """Whether a case that another run had in hand meanwhile has still no values."""
+    here = chosen.environment
+    return lambda case: not store.standing([case], here.device_name, here.threads, here.torch, code)[0]
+
+
+def rows_of(store: str) -> "tuple[Rows, Rows]":
     """Every row and every environment of the store."""
     from bench.store import Store
 
@@ -106,7 +160,7 @@ def rows_of(store: str) -> tuple[Any, Any]:
     return rows.assign(torch=rows["torch"].fillna(rows["run_id"].map(torches))), environments
 
 
-def judged(loaded: list[Any], rows: Any, today: Any) -> list[Any]:
+def judged(loaded: Sequence[LoadedSuite], rows: "Rows", today: Mapping[str, Today]) -> "list[Verdict]":
     """The verdicts on all claims of the suites, by today's code of each."""
     from bench.verdicts import judge
 
@@ -117,7 +171,7 @@ def judged(loaded: list[Any], rows: Any, today: Any) -> list[Any]:
     ]
 
 
-def shown(loaded: list[Any], rows: Any, today: Any) -> Any:
+def shown(loaded: Sequence[LoadedSuite], rows: "Rows", today: Mapping[str, Today]) -> "Rows":
     """The rows that figures may show: none that other code than today's made."""
     from bench.verdicts import current
 
@@ -126,18 +180,18 @@ def shown(loaded: list[Any], rows: Any, today: Any) -> Any:
     return rows
 
 
-def summarise(loaded: list[Any], verdicts: list[Any], rows: Any, environments: Any) -> None:
+def summarise(loaded: Sequence[LoadedSuite], verdicts: "Sequence[Verdict]", rows: "Rows", environments: "Rows") -> None:
     """The tiles and findings, on standard output."""
     from bench.report import build, terminal_summary
 
-    click.echo(terminal_summary(build(loaded, verdicts, rows, environments)))
+    click.echo(terminal_summary(build(list(loaded), list(verdicts), rows, environments)))
 
 
-def exit_code(verdicts: list[Any], strict: bool) -> int:
+def exit_code(verdicts: "Sequence[Verdict]", strict: bool) -> int:
     """0 when all judged claims hold, 1 when one is contradicted, 4 under --strict when none was judged."""
     from bench import verdicts as judging
 
-    code = judging.exit_code(verdicts)
-    if strict and not judging.judged_any(verdicts):
+    code: int = judging.exit_code(list(verdicts))
+    if strict and not judging.judged_any(list(verdicts)):
         raise NothingJudged("no claim could be judged: no comparable rows. `bench report` says why for each")
     return code

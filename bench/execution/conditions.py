@@ -7,6 +7,7 @@ import ctypes
 import os
 import platform
 import random
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -98,13 +99,13 @@ def allocator() -> str:
 
 
 def record(
-    run_id: str, started_at: str, context: Context, command: str, suites: CodeState | None = None
+    run_id: str, started_at: str, context: Context, command: Sequence[str], suites: CodeState | None = None
 ) -> Environment:
     """The conditions in force now, for the rows of one run.
 
     Args:
         started_at: ISO 8601, UTC.
-        command: the command line; paths in it are cut down to their last part.
+        command: the words of the command line; paths in it are cut down to their last part.
         suites: the state of the repository that the suites lie in.
     """
     package = Path(bench.__file__).parent

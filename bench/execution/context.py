@@ -10,7 +10,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 
-def no_progress(done: int, total: int, note: str) -> None:
+@dataclass(frozen=True)
+class Progress:
+    """How far a case is: `done` steps of `total`, and of a training the epoch in hand and the newest accuracy."""
+
+    done: int
+    total: int
+    note: str = ""  # one short phrase, such as `warming up`
+    epoch: int | None = None  # in hand, from 1
+    epochs: int | None = None
+    newest_epoch: int | None = None  # the last one that is finished
+    newest_pct: float | None = None  # test accuracy after it
+    resumed: bool = False  # the finished epochs are those of an earlier run, which this one takes up
+
+
+def no_progress(progress: Progress) -> None:
     """Tell nobody."""
 
 
@@ -18,8 +32,7 @@ def no_progress(done: int, total: int, note: str) -> None:
 class Context:
     """The outside world of one run.
 
-    `clock` counts seconds and never goes backwards. `progress(done, total, note)` is called with steps of the current
-    case; `note` is one short phrase such as `epoch 3/30, test 61.20 % after epoch 2`.
+    `clock` counts seconds and never goes backwards. `progress` is told how far the current case is.
     """
 
     device: str = "cpu"
@@ -27,7 +40,7 @@ class Context:
     data_dir: Path | None = None
     scratch_dir: Path | None = None  # checkpoints and caches of the run; None: keep nothing
     clock: Callable[[], float] = time.perf_counter
-    progress: Callable[[int, int, str], None] = field(default=no_progress)
+    progress: Callable[[Progress], None] = field(default=no_progress)
 
     def forget(self, case_id: str) -> None:
         """Delete what was kept of a case, once its rows are stored."""

@@ -1,46 +1,99 @@
-"""Cases become measurements, one case at a time. A failure becomes a row with its reason; nothing measured is lost.
+"""Cases become outcomes, one case at a time in this process. A failure becomes a row with its reason; nothing is lost.
 
-The only place that turns an exception into a row, and so the only one that catches every kind of it.
+With `child`, the only place that turns an exception into a row, and so the only one that catches every kind of it.
 """
 
-import secrets
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
+from typing import Protocol, cast
 
-from bench.errors import DataAbsent
-from bench.execution.context import Context
+from bench import machine
+from bench.errors import DataAbsent, MeasurementError
+from bench.execution.context import Context, Progress
+from bench.execution.locks import CaseLocks, Pending
+from bench.execution.outcome import Measured, Outcome, new_run, outcome, without_value
+from bench.execution.signals import Ended
+from bench.execution.yielded import MOST_READINGS, Measure, checked
 from bench.plan.case import Case
-from bench.records.measurement import SCHEMA, DataFacts, Environment, Measurement, Reading, Status, canonical_json
-from bench.records.metrics import METRICS
+from bench.records.measurement import DataFacts, Environment, Reading
 from bench.registry import measures
+
+__all__ = ["Executor", "InProcess", "Outcome", "Stop", "Watcher", "execute", "new_run", "stream"]
+
+MOST_REASON = 2000  # characters of an error that a row carries
+
+
+class Watcher(Protocol):
+    """Who is told of what happens meanwhile. The end of a case is its outcome."""
+
+    def begin(self, case: Case) -> None:
+        """A case starts."""
+
+    def step(self, case: Case, progress: Progress) -> None:
+        """A case is so far."""
+
+    def wait(self, case: Case) -> None:
+        """Another run has this case in hand; it is looked at again."""
+
+    def leave_out(self, case: Case) -> None:
+        """Another run has measured this case meanwhile."""
+
+    def said(self, case: Case, text: str) -> None:
+        """What a case printed."""
+
+
+class Executor(Protocol):
+    """Cases in, outcomes out, in whatever order they end."""
+
+    @property
+    def environment(self) -> Environment:
+        """The conditions in force where cases are measured."""
+
+    def execute(self, cases: Sequence[Case], watcher: Watcher, wanted: Callable[[Case], bool]) -> Iterator[Outcome]:
+        """Measure the cases; the rows of each are handed over as soon as it ends.
+
+        Args:
+            wanted: whether a case that another run had in hand meanwhile still needs to be measured.
+        """
+
+    def close(self) -> None:
+        """Leave nothing running."""
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of one case: its rows, ready to be stored together."""
+class Stop:
+    """The end of a case: by itself, or before that, with the reading that says why."""
 
-    case: Case
-    rows: list[Measurement]
-    duration_s: float
-
-    @property
-    def problem(self) -> Measurement | None:
-        """The first row that has no value, if there is one."""
-        return next((row for row in self.rows if row.status != "ok"), None)
-
-    @property
-    def failed(self) -> bool:
-        """Whether something went wrong. Absent data is no failure: the case was skipped."""
-        return any(row.status in ("failed", "timeout") for row in self.rows)
+    early: Reading | None = None
 
 
-def new_run(now: datetime | None = None) -> tuple[str, str]:
-    """An id for a run, sortable by time and unique among machines, and when it starts (ISO 8601, UTC)."""
-    started = now or datetime.now(UTC)
-    return f"{started:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}", started.isoformat(timespec="milliseconds")
+@dataclass(frozen=True)
+class InProcess:
+    """Measures here, for a debugger: no limit holds, and what kills this process ends the run."""
+
+    context: Context
+    environment: Environment
+    locks: CaseLocks
+
+    def execute(self, cases: Sequence[Case], watcher: Watcher, wanted: Callable[[Case], bool]) -> Iterator[Outcome]:
+        """Measure each case and hand over its rows before the next one starts."""
+        pending = Pending(cases, self.locks, watcher, wanted)
+        while pending:
+            case = pending.take(lambda _: True)
+            if case is None:
+                time.sleep(pending.PATIENCE_S)
+                continue
+            watcher.begin(case)
+            context = replace(self.context, progress=partial(watcher.step, case))
+            with self.locks.releasing(case.id):
+                yield from execute([case], context, self.environment)
+
+    def close(self) -> None:
+        """Nothing runs that this process does not."""
 
 
 def execute(
@@ -51,96 +104,92 @@ def execute(
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     clock: Callable[[], float] = time.perf_counter,
 ) -> Iterator[Outcome]:
-    """Measure each case and hand over its rows before the next one starts.
+    """Measure each case in this process and hand over its rows before the next one starts.
 
     An interrupt (Ctrl-C) is not caught: what was handed over is the caller's, the case in hand is given up.
     """
     for case in cases:
         started, begun = now(), clock()
-        facts, readings = _measured(case, context)
-        duration = clock() - begun
-        rows = [_row(case, environment, reading, facts, started, duration) for reading in readings]
-        yield Outcome(case, rows, duration)
+        found = _collected(case, context)
+        yield outcome(case, environment, found, started, clock() - begun)
 
 
-def _measured(case: Case, context: Context) -> tuple[DataFacts | None, list[Reading]]:
-    """Everything a case yields, and a last reading that says why where it stopped early."""
+def _collected(case: Case, context: Context) -> Measured:
     facts: DataFacts | None = None
     readings: list[Reading] = []
-    try:
-        for item in measures.get(case.measure)(case, replace(context, device=case.device), **case.options):
-            if isinstance(item, DataFacts):
-                facts = item
-            else:
-                readings.append(item)
-    except DataAbsent as error:
-        readings.append(_without_value(case, "skipped", _pathless(str(error), context)))
-    except Exception as error:  # every failure of a measure is a row, whatever its kind
-        readings.append(_without_value(case, "failed", _pathless(_reason(error), context)))
-    return facts, readings or [_without_value(case, "failed", f"measure '{case.measure}' yielded nothing")]
+    complete = False
+    for item in stream(case, context):
+        if isinstance(item, DataFacts):
+            facts = item
+        elif isinstance(item, Reading):
+            readings.append(item)
+        else:
+            complete = item.early is None
+            readings += [item.early] if item.early else []
+    return Measured(facts, readings, complete)
 
 
-def _without_value(case: Case, status: Status, reason: str) -> Reading:
-    metric = next((metric.name for metric in METRICS.values() if metric.measure == case.measure), "params")
-    return Reading(metric, None, status=status, reason=reason)
+def stream(
+    case: Case, context: Context, through: tuple[type[BaseException], ...] = (KeyboardInterrupt, Ended)
+) -> Iterator[DataFacts | Reading | Stop]:
+    """Everything that a case yields, checked one by one, and at last how it stopped.
+
+    Args:
+        through: the exceptions that are no failure of the measure, and so are let through.
+    """
+    found: Iterator[DataFacts | Reading] | None = None
+    count = 0
+    while True:
+        try:
+            found = _begun(case, context) if found is None else found
+            item = checked(next(found))
+            count += isinstance(item, Reading)
+            if count > MOST_READINGS:
+                raise MeasurementError(f"more than {MOST_READINGS:,} readings")
+        except through:
+            raise
+        except StopIteration:
+            nothing = f"measure '{case.measure}' yielded nothing"
+            yield Stop(None if count else without_value(case, "failed", nothing))
+            return
+        except DataAbsent as error:
+            yield Stop(without_value(case, "skipped", pathless(str(error), context)))
+            return
+        except BaseException as error:  # every failure of a measure is a row, whatever its kind
+            yield Stop(without_value(case, "failed", pathless(_reason(error), context)))
+            return
+        yield item
 
 
-def _reason(error: Exception) -> str:
+def _begun(case: Case, context: Context) -> Iterator[DataFacts | Reading]:
+    measure = cast(Measure, measures.get(case.measure))
+    found: object = measure(case, replace(context, device=case.device), **case.options)
+    if not hasattr(found, "__iter__"):
+        raise MeasurementError(f"measure '{case.measure}' returned a {type(found).__name__} in place of its readings")
+    return iter(found)
+
+
+def pathless(reason: str, context: Context) -> str:
+    """A reason as a row may carry it: one line of UTF-8 text without a path."""
+    line = machine.sentence_without_paths(" ".join(reason.split()), context.data_dir)
+    text = line.encode(errors="replace").decode()
+    return text if len(text) <= MOST_REASON else f"{text[:MOST_REASON]}…"
+
+
+def _reason(error: BaseException) -> str:
     """The error in one line, with the innermost place in the code where it arose (file name only, no path)."""
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    file = place.filename.replace("\\", "/").rpartition("/")[2]
-    return f"{type(error).__name__}: {error} ({file}:{place.lineno})"
+    frames = traceback.extract_tb(error.__traceback__)
+    file = frames[-1].filename.replace("\\", "/").rpartition("/")[2] if frames else ""
+    place = f" ({file}:{frames[-1].lineno})" if frames else ""
+    if isinstance(error, SystemExit):
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+        words = f": {error.code}" if isinstance(error.code, str) else ""
+        return f"ended with exit code {code}{words}{place}"
+    return f"{type(error).__name__}: {_words(error)}{place}"
 
 
-def _pathless(reason: str, context: Context) -> str:
-    """Rows are shared and committed: the data folder is called DIR in them, as in `--data DIR`."""
-    return reason if context.data_dir is None else reason.replace(str(context.data_dir), "DIR")
-
-
-def _row(
-    case: Case,
-    environment: Environment,
-    reading: Reading,
-    facts: DataFacts | None,
-    started: datetime,
-    duration_s: float,
-) -> Measurement:
-    metric = METRICS[reading.metric]
-    return Measurement(
-        schema=SCHEMA,
-        run_id=environment.run_id,
-        case_id=case.id,
-        suite=case.suite,
-        suite_sha256=case.suite_sha256,
-        profile=case.profile,
-        started_at=started.isoformat(timespec="milliseconds"),
-        duration_s=duration_s,
-        model=case.model,
-        params_json=canonical_json(case.question),
-        dataset=case.dataset,
-        dataset_sha256=facts.dataset_sha256 if facts else None,
-        n_train=facts.n_train if facts else None,
-        n_test=facts.n_test if facts else None,
-        seed=case.seed,
-        epoch=reading.epoch,
-        batch_size=case.batch_size,
-        image_size=case.image_size,
-        device=case.device,
-        device_name=environment.device_name,
-        precision=case.precision,
-        layout=case.layout,
-        compiled=case.compiled,
-        threads=environment.threads,
-        metric=reading.metric,
-        part=reading.part,
-        protocol=metric.protocol,
-        repeat=reading.repeat,
-        value=reading.value,
-        unit=metric.unit,
-        status=reading.status,
-        reason=reading.reason,
-        deviations=case.deviations,
-        detail=reading.detail,
-        code_sha256=case.code_sha256,
-        torch=environment.torch,
-    )
+def _words(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # a plug-in's error may be broken itself
+        return "an error that cannot be printed"

@@ -13,13 +13,18 @@ from typing import Any
 ALL = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
+class Ended(SystemExit):
+    """A signal asked this process to end; no `exit` of anybody's code did."""
+
+
 @contextmanager
 def ending_cleanly() -> Iterator[None]:
-    """Within it, SIGTERM and SIGHUP raise SystemExit with the shell's code (143, 129), Ctrl-C as ever.
+    """Within it, SIGTERM and SIGHUP raise `Ended` with the shell's code (143, 129), Ctrl-C KeyboardInterrupt as ever.
 
-    The first signal is the last that is heard, until the block has ended.
+    The first signal is the last that is heard, until the block has ended. One that was ignored, as SIGHUP is under
+    `nohup`, stays ignored.
     """
-    with _handled(_end):
+    with _handled(_end, leave=signal.SIG_IGN):
         yield
 
 
@@ -31,11 +36,12 @@ def undisturbed() -> Iterator[None]:
 
 
 @contextmanager
-def _handled(handler: Any) -> Iterator[None]:
+def _handled(handler: Any, leave: Any = None) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, handler) for number in ALL}
+    heard = [number for number in ALL if leave is None or signal.getsignal(number) != leave]
+    before = {number: signal.signal(number, handler) for number in heard}
     try:
         yield
     finally:
@@ -48,4 +54,4 @@ def _end(number: int, frame: FrameType | None) -> None:
         signal.signal(each, signal.SIG_IGN)
     if number == signal.SIGINT:
         raise KeyboardInterrupt
-    raise SystemExit(128 + number)
+    raise Ended(128 + number)

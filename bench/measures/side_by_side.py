@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from bench.errors import MeasurementError
-from bench.execution.context import Context
+from bench.execution.context import Context, Progress
 from bench.measures.instruments import stopwatch
 from bench.measures.instruments.stopwatch import Call, Timed
 from bench.plan.case import Case
@@ -62,7 +62,7 @@ def side_by_side(
     sweep: list[Reading] = []
     with stopwatch.undisturbed():
         if best_batch:
-            context.progress(0, 1, "looking for the best batch")
+            context.progress(Progress(0, 1, "looking for the best batch"))
             sweep, sizes = _sweep(both, best_batch, timed)
         ours, theirs = (_side(each, size, timed) for each, size in zip(both, sizes, strict=True))
         rounds = stopwatch.repeat(

@@ -150,10 +150,13 @@ def classifier_head(model: nn.Module, num_classes: int) -> nn.Module | None:
 def outputs_of(module: nn.Module) -> int | None:
     """Outputs of a layer that can be a head, None for any other. A scripted or traced layer keeps its class's name."""
     name = getattr(module, "original_name", None)
+    weight = getattr(module, "weight", None)
+    if not isinstance(weight, Tensor):
+        return None
     if isinstance(module, nn.Linear) or name == "Linear":
-        return int(module.weight.shape[0])
+        return int(weight.shape[0])
     if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d)) or name in ("Conv1d", "Conv2d", "Conv3d"):
-        return int(module.weight.shape[0]) if set(module.weight.shape[2:]) == {1} else None
+        return int(weight.shape[0]) if set(weight.shape[2:]) == {1} else None
     return None
 
 

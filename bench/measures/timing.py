@@ -6,7 +6,7 @@ copying images are left out.
 
 from collections.abc import Iterator
 
-from bench.execution.context import Context
+from bench.execution.context import Context, Progress
 from bench.measures.instruments import stopwatch
 from bench.plan.case import Case
 from bench.records.measurement import Reading
@@ -33,7 +33,7 @@ def timing(
     """
     with stopwatch.undisturbed():
         call, timed = stopwatch.forward(case), stopwatch.timer(case.device, context.clock)
-        context.progress(0, 1, "warming up")
+        context.progress(Progress(0, 1, "warming up"))
         stopwatch.warm_up(call, timed)
         count = stopwatch.calls_per_block(call, timed)
         rounds = stopwatch.repeat(

@@ -49,6 +49,7 @@ class Case:
     recipe_key: str | None = None
     # Which source answers, see `bench.plan.fingerprint`: another source is another answer to the same question.
     code_sha256: str | None = None
+    time_limit_s: float | None = None  # after which the case is ended; changes no answer
 
     @property
     def question(self) -> dict[str, Any]:
@@ -72,6 +73,7 @@ _LABELS = {
     "dataset_key",
     "recipe_key",
     "code_sha256",
+    "time_limit_s",
 }
 
 

@@ -63,18 +63,26 @@ def _refuse_too_many(suite: Suite, profile: Profile, seeds: int | None) -> None:
         raise UsageError(f"suite '{suite.id}' asks for {planned:,} cases, more than the {MOST_CASES:,} of a plan")
 
 
-def select(cases: list[Case], patterns: Iterable[str]) -> list[Case]:
+def select(cases: list[Case], patterns: Iterable[str], but: Iterable[str] = ()) -> list[Case]:
     """The cases whose name matches one of the patterns (`static*`, `accuracy/hybrid_*`), all when there is none.
 
+    Args:
+        but: patterns of names that are left out again.
+
     Raises:
-        NothingSelected: no name matches; the message shows some.
+        NothingSelected: no name matches, or all that do are left out; the message shows some.
     """
-    wanted = list(patterns)
+    wanted, unwanted = list(patterns), list(but)
     kept = [case for case in cases if not wanted or any(fnmatchcase(case.name, pattern) for pattern in wanted)]
-    if not kept:
+    left = [case for case in kept if not any(fnmatchcase(case.name, pattern) for pattern in unwanted)]
+    if not left:
         shown = ", ".join(case.name for case in cases[:8]) + (", …" if len(cases) > 8 else "")
-        raise NothingSelected(f"no case matches {' '.join(wanted) or 'the selection'}. There are: {shown or 'none'}")
-    return kept
+        matches = " ".join(wanted) or "the selection"
+        why = (
+            f"no case matches {matches}" if not kept else f"--exclude {' '.join(unwanted)} leaves no case of {matches}"
+        )
+        raise NothingSelected(f"{why}. There are: {shown or 'none'}")
+    return left
 
 
 def selected_by(quantity: Quantity, cases: Iterable[Case]) -> list[Case]:
@@ -112,6 +120,7 @@ def _expand(
         precision=measure.precision,
         layout=measure.layout,
         compiled=measure.compiled,
+        time_limit_s=measure.time_limit_s,
     )
     axes = product(
         models_of(suite, measure),

@@ -25,6 +25,7 @@ from bench.store.exports import kind_of, read_csv, write_csv
 from bench.store.questions import asked_again
 from bench.store.recalled import Recall, told_by_commit
 
+Rows = pandas.DataFrame  # what `load` and `environments` give, for who only hands it on
 _ARROW = {
     "int64": pyarrow.int64(),
     "float64": pyarrow.float64(),

@@ -138,6 +138,7 @@ class Measure(Table):
     precision: Precision = "float32"
     layout: Layout = "contiguous"
     compiled: bool = False
+    time_limit_s: Annotated[float, Field(gt=0)] | None = None  # of each of its cases, before it is ended
     options: Arguments = {}
 
 

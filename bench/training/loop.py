@@ -19,7 +19,7 @@ from torch.nn import functional
 import bench
 from bench.data.dataset import Dataset
 from bench.errors import MeasurementError
-from bench.execution.context import Context
+from bench.execution.context import Context, Progress
 from bench.records.metrics import METRICS
 from bench.records.packed import packed_bits
 from bench.suite.recipe import Recipe
@@ -33,6 +33,7 @@ from bench.training.step import Setting, loss_of, met, optimizer_of, parts_of, r
 EVALUATION_BATCH = 500
 # What may change between two starts of one case. A difference in anything else is no business of a loop's.
 _MOVED = {"format", "code", "data", "torch", "bench", "parts"}
+Beginning = Callable[[], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def train(
 
     Args:
         model: images float32 (B, 3, H, W) -> logits (B, classes); weights in float32 for either precision.
-        context: `progress` hears of every batch; `clock` times the epochs.
+        context: `progress` hears of every batch, and of a training that is taken up again; `clock` times the epochs.
         keep: a file for the state after each epoch. If it is there already, its epochs are yielded again and the
             training goes on after them; where code, data, torch, bench or the number of threads that share a batch are
             others, it begins anew, with a warning. It is left in place at the end: only the caller knows when it is
@@ -90,17 +91,16 @@ def train(
         )
     setting = replace(_prepare(model, dataset, recipe, seed, context, layout), code_sha256=code_sha256)
     curve = _resume(setting, keep) if keep else []
-    packed = _packed(setting, curve)
     if keep and not curve:
-        checkpoint.save(keep, packed)  # a folder that cannot be written to shows now, not in an hour
+        _save(setting, curve, keep)  # a folder that cannot be written to shows now, not in an hour
+    if curve:
+        context.progress(replace(progress(setting, len(curve), 0, curve[-1]), resumed=True))
     yield from curve
     for epoch in range(len(curve) + 1, recipe.epochs + 1):
-        curve.append(_epoch(setting, epoch, curve[-1] if curve else None, packed))
-        packed = _packed(setting, curve)
+        curve.append(_epoch(setting, epoch, curve[-1] if curve else None, _beginning(setting, keep)))
         if keep:
-            checkpoint.save(keep, packed)
-        an_epoch = batches.count(len(setting.train), recipe)
-        context.progress(epoch * an_epoch, recipe.epochs * an_epoch, progress_note(epoch, recipe.epochs, curve[-1]))
+            _save(setting, curve, keep)
+        context.progress(progress(setting, epoch, 0, curve[-1]))
         yield curve[-1]
 
 
@@ -130,17 +130,29 @@ def _prepare(
     return replace(setting, parts=parts_of(setting))
 
 
-def _packed(setting: Setting, curve: list[EpochResult]) -> bytes:
-    """All that the next epoch depends on. There is no generator in it: each epoch seeds its own."""
-    return checkpoint.pack(
-        {
-            "training": _identity(setting),
-            "model": setting.model.state_dict(),
-            "optimizer": setting.optimizer.state_dict(),
-            "scaler": setting.scaler.state_dict(),
-            "curve": [asdict(result) for result in curve],
-        }
-    )
+def _save(setting: Setting, curve: list[EpochResult], keep: Path) -> None:
+    """Keep all that the next epoch depends on. There is no generator in it: each epoch seeds its own."""
+    whole = {"training": _identity(setting), **_state(setting), "curve": [asdict(result) for result in curve]}
+    checkpoint.save(keep, checkpoint.pack(whole))
+
+
+def _state(setting: Setting) -> dict[str, Any]:
+    return {
+        "model": setting.model.state_dict(),
+        "optimizer": setting.optimizer.state_dict(),
+        "scaler": setting.scaler.state_dict(),
+    }
+
+
+def _beginning(setting: Setting, keep: Path | None) -> Beginning:
+    """How to get at the state that the next epoch begins with, should its cause have to be told.
+
+    The file has it already where there is one; only without a file is it held in memory.
+    """
+    if keep is not None:
+        return lambda: checkpoint.load(keep, setting.context.device) or {}
+    held = checkpoint.copied(_state(setting))
+    return lambda: held
 
 
 def _put_back(setting: Setting, state: dict[str, Any]) -> None:
@@ -186,8 +198,8 @@ def _identity(setting: Setting) -> dict[str, str]:
     }
 
 
-def _epoch(setting: Setting, epoch: int, last: EpochResult | None, packed: bytes) -> EpochResult:
-    """Train and evaluate; `packed` is the state that the epoch begins with."""
+def _epoch(setting: Setting, epoch: int, last: EpochResult | None, beginning: Beginning) -> EpochResult:
+    """Train and evaluate; `beginning` gets the state that the epoch begins with."""
     clock = setting.context.clock
     with randomness(setting, epoch):
         start = clock()
@@ -205,7 +217,7 @@ def _epoch(setting: Setting, epoch: int, last: EpochResult | None, packed: bytes
         train_fps=images / seconds if seconds > 0 else math.inf,
         bad_batches=len(bad_batches),
         batches=len(losses),
-        train_cause=_train_cause(setting, epoch, int(bad_batches[0]), packed) if len(bad_batches) else None,
+        train_cause=_train_cause(setting, epoch, int(bad_batches[0]), beginning) if len(bad_batches) else None,
         bad_images=len(bad_images),
         images=len(test_losses),
         test_cause=_test_cause(setting, int(bad_images[0])) if len(bad_images) else None,
@@ -213,17 +225,23 @@ def _epoch(setting: Setting, epoch: int, last: EpochResult | None, packed: bytes
     )
 
 
-def progress_note(epoch: int, epochs: int, last: EpochResult | None) -> str:
-    """`epoch 3/30, test 61.20 % after epoch 2`: where the training is, and the newest accuracy there is."""
-    newest = f", test {last.test_top1_pct:.2f} % after epoch {last.epoch}" if last else ""
-    return f"epoch {epoch}/{epochs}{newest}"
+def progress(setting: Setting, finished: int, batch: int, last: EpochResult | None) -> Progress:
+    """Where the training is: so many whole epochs, so many batches of the next one, and the newest accuracy."""
+    epochs, an_epoch = setting.recipe.epochs, batches.count(len(setting.train), setting.recipe)
+    return Progress(
+        done=finished * an_epoch + batch,
+        total=epochs * an_epoch,
+        epoch=finished + 1 if batch else finished,
+        epochs=epochs,
+        newest_epoch=last.epoch if last else None,
+        newest_pct=last.test_top1_pct if last else None,
+    )
 
 
 def _train_epoch(setting: Setting, epoch: int, last: EpochResult | None) -> tuple[Tensor, int, int]:
     """One pass: summed loss of every batch float64 (batches,), images classified correctly, images seen."""
     recipe = setting.recipe
     setting.model.train()
-    note = progress_note(epoch, recipe.epochs, last)
     an_epoch = batches.count(len(setting.train), recipe)
     losses, correct, seen = [], [], 0
     for number, batch in enumerate(setting.prepared(epoch), (epoch - 1) * an_epoch):
@@ -232,19 +250,19 @@ def _train_epoch(setting: Setting, epoch: int, last: EpochResult | None) -> tupl
         losses.append(loss * len(batch.labels))
         correct.append(hits)
         seen += len(batch.labels)
-        setting.context.progress(number + 1, recipe.epochs * an_epoch, note)
+        setting.context.progress(progress(setting, epoch - 1, number + 1 - (epoch - 1) * an_epoch, last))
     return torch.stack(losses).double().cpu(), int(torch.stack(correct).sum()), seen
 
 
-def _train_cause(setting: Setting, epoch: int, bad: int, packed: bytes) -> str:
+def _train_cause(setting: Setting, epoch: int, bad: int, beginning: Beginning) -> str:
     """Why the loss of training batch `bad` (from 0) was not finite.
 
     The weights it met are gone, and keeping them for each batch would slow every training down. So the epoch is told
     again from its beginning up to that batch, which takes its time once, and the state is put back as it was.
     """
-    recipe, device = setting.recipe, setting.context.device
-    after = _packed(setting, [])
-    _put_back(setting, checkpoint.unpack(packed, device))
+    recipe = setting.recipe
+    after = checkpoint.copied(_state(setting))
+    _put_back(setting, beginning())
     setting.model.train()
     an_epoch = batches.count(len(setting.train), recipe)
     cause = NOT_SEEN
@@ -255,7 +273,7 @@ def _train_cause(setting: Setting, epoch: int, bad: int, packed: bytes) -> str:
                 cause = next((words for words in seen if words != NOT_SEEN), NOT_SEEN)
                 break
             step(setting, batch, learning_rate(recipe, (epoch - 1) * an_epoch + index, an_epoch))
-    _put_back(setting, checkpoint.unpack(after, device))
+    _put_back(setting, after)
     return cause
 
 

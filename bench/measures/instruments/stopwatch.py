@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import torch
 
+from bench.execution.context import Progress
 from bench.measures.instruments.model import build, images
 from bench.plan.case import Case
 
@@ -78,7 +79,7 @@ def repeat(
     min_seconds: float,
     max_seconds: float,
     least: int,
-    progress: Callable[[int, int, str], None],
+    progress: Callable[[Progress], None],
 ) -> list[tuple[float, ...]]:
     """The seconds that `one(number)` returns, for number 0, 1, …: at least `least` times and `min_seconds` in all.
 
@@ -89,7 +90,7 @@ def repeat(
     while (len(rounds) < least or spent < min_seconds) and (len(rounds) < 2 or spent < max_seconds):
         rounds.append(one(len(rounds)))
         spent += sum(rounds[-1])
-        progress(int(1000 * min(spent, min_seconds)), int(1000 * min_seconds), f"block {len(rounds)}")
+        progress(Progress(int(1000 * min(spent, min_seconds)), int(1000 * min_seconds), f"block {len(rounds)}"))
     return rounds
 
 

@@ -1,0 +1,129 @@
+"""What passes between a run and its workers: one JSON object a line, each kind built and read here.
+
+Opens no pipe and starts no process.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from bench.execution.context import Progress
+from bench.execution.executor import Stop
+from bench.git import CodeState
+from bench.plan.case import Case
+from bench.records.measurement import DataFacts, Environment, Reading
+from bench.records.metrics import METRICS, Metric
+
+
+@dataclass(frozen=True)
+class Imported:
+    """Modules that a worker had to import, and that all later ones may be spared."""
+
+    names: list[str]
+
+
+Item = DataFacts | Reading | Stop | Progress | Metric | Imported
+_KINDS: dict[str, type] = {
+    "facts": DataFacts,
+    "reading": Reading,
+    "progress": Progress,
+    "metric": Metric,
+    "imported": Imported,
+}
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a worker needs beside its case: the same for all cases of a run."""
+
+    device: str
+    threads: int
+    data_dir: str | None = None
+    scratch_dir: str | None = None
+
+    def folder(self, which: str) -> Path | None:
+        """The `data_dir` or `scratch_dir` as a path."""
+        name = getattr(self, which)
+        return None if name is None else Path(name)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A worker is asked for the conditions in force in it, before there is any case."""
+
+    run_id: str
+    started_at: str
+    command: list[str]
+    device: str  # `auto` too
+    threads: int | None
+    suites: CodeState | None = None  # of the repository that the suites lie in
+
+
+@dataclass(frozen=True)
+class Job:
+    """A worker is asked for one case. A plug-in is its name and the folder beside which it is looked for."""
+
+    case: Case
+    plugins: list[tuple[str, str]]
+    surroundings: Surroundings
+
+
+_ADAPTERS: dict[type, TypeAdapter[Any]] = {}
+
+
+def _adapter(kind: type) -> TypeAdapter[Any]:
+    """Made when it is first needed: that takes milliseconds."""
+    return _ADAPTERS.setdefault(kind, _ADAPTERS.get(kind) or TypeAdapter(kind))
+
+
+def asked(question: Job | Recording) -> bytes:
+    """A question to a worker as a line."""
+    kind = "case" if isinstance(question, Job) else "recording"
+    return line({kind: _adapter(type(question)).dump_python(question, mode="json")})
+
+
+def question(line: bytes) -> Job | Recording:
+    """What `asked` was given."""
+    told: dict[str, Any] = json.loads(line)
+    ((kind, content),) = told.items()
+    found: Job | Recording = _adapter(Job if kind == "case" else Recording).validate_python(content)
+    return found
+
+
+def line(message: Mapping[str, Any]) -> bytes:
+    """Any message as a line."""
+    return json.dumps(message).encode() + b"\n"
+
+
+def answered(item: Item) -> bytes:
+    """What a measure yields, or how far it is, as a line."""
+    if isinstance(item, Stop):
+        return line({"stop": asdict(item.early) if item.early else None})
+    kind = next(kind for kind, record in _KINDS.items() if isinstance(item, record))
+    return line({kind: asdict(item)})
+
+
+def item(message: Mapping[str, Any]) -> Item:
+    """What `answered` was given."""
+    ((kind, content),) = message.items()
+    if kind == "stop":
+        return Stop(Reading(**content) if content else None)
+    found: Item = _KINDS[kind](**content)
+    return found
+
+
+def recorded(environment: Environment) -> bytes:
+    """The conditions in force in a worker as a line."""
+    return line({"environment": asdict(environment)})
+
+
+def unknown_to_others(reading: Reading, built_in: frozenset[str], told: set[str]) -> Metric | None:
+    """The metric of this reading, where only a plug-in knows it and it has not been told yet."""
+    if reading.metric in built_in or reading.metric in told:
+        return None
+    told.add(reading.metric)
+    return METRICS.get(reading.metric)
