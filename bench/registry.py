@@ -71,6 +71,10 @@ class Registry:
         if kind in named.open and plugin not in self._unsaid:
             self._unsaid.append(plugin)
 
+    def built_in(self) -> list[str]:
+        """The names that bench itself brings, sorted."""
+        return sorted(self._modules)
+
     def get(self, name: str) -> Callable[..., Any]:
         """The factory of that name (the part before a colon).
 

@@ -288,7 +288,7 @@ def page(**changes: object) -> Page:
 def hostile() -> dict[str, object]:
     """A suite, verdicts, rows and environments in which every name is markup, for `page`."""
     loaded = suite()
-    raw = loaded.suite.model_dump(by_alias=True)
+    raw = loaded.suite.model_dump(by_alias=True, exclude_unset=True)
     raw["question"] = raw["summary"] = HOSTILE
     for table in (raw["models"], raw["costs"]):
         for entry in table.values():

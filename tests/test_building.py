@@ -33,6 +33,11 @@ def test_the_same_seed_draws_the_same_weights_and_leaves_the_global_state_alone(
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
+def test_a_case_with_a_seed_draws_its_weights_from_it_and_one_without_from_0():
+    assert torch.equal(build(case(seed=3))[0].weight, build(case(), seed=3)[0].weight)
+    assert torch.equal(build(case())[0].weight, build(case(seed=3), seed=0)[0].weight)
+
+
 def test_a_tail_behind_the_colon_is_the_first_positional_argument():
     assert build(case("tiny_family:abc"))[1].out_features == 10 * len("abc")
 

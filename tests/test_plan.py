@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from bench.errors import NothingSelected, UsageError
-from bench.plan.case import Case
+from bench.plan.case import Case, asked_today, id_of
 from bench.plan.planner import plan, select, selected_by
 from bench.suite.recipe import Recipe
 from bench.suite.schema import Quantity, Suite
@@ -91,6 +91,44 @@ def test_a_question_asked_twice_is_planned_once():
 def test_seeds_can_be_asked_for():
     asked = [case.seed for case in plan(suite(), "sha", "quick", seeds=2) if case.measure == "accuracy"]
     assert asked == [0, 1, 0, 1]
+
+
+def test_seeds_that_a_suite_writes_are_honoured_without_a_recipe_too():
+    timing = {"models": ["a"], "batch_sizes": [1], "seeds": [3, 5]}
+    cases = plan(suite(measures={"timing": timing, "static": {"models": ["a"]}}), "sha", "paper")
+    assert [(case.name, case.seed) for case in cases] == [
+        ("timing/a/batch1/seed3", 3), ("timing/a/batch1/seed5", 5), ("static/a", None),
+    ]  # fmt: skip
+
+
+def trained(**settings) -> str:
+    """The id of the one training of a suite whose recipe says so."""
+    recipes = {"r": {"label": "R", "settings": WRITTEN | settings}}
+    one = {"accuracy": {"models": ["a"], "datasets": ["full"], "recipes": ["r"]}}
+    (case,) = plan(suite(recipes=recipes, measures=one), "sha", "paper")
+    return case.id
+
+
+def test_a_default_written_out_is_the_same_question():
+    assert trained(lr=1) == trained(lr=1.0)
+    assert (
+        trained(optimizer="sgd", momentum=0.9) == trained(optimizer="sgd", betas=[0.5, 0.6]) == trained(optimizer="sgd")
+    )
+    assert trained(momentum=0.5) == trained(selection="best") == trained(schedule={"name": "constant"}) == trained()
+    assert (
+        len({trained(), trained(betas=[0.5, 0.6]), trained(optimizer="sgd"), trained(optimizer="sgd", momentum=0.5)})
+        == 4
+    )
+
+
+def test_a_question_of_an_older_bench_is_asked_again_in_todays_form():
+    (case,) = plan(suite(measures={"accuracy": {"models": ["a"], "datasets": ["full"], "recipes": ["r"]}}), "", "paper")
+    older = {**case.question, "recipe": WRITTEN}
+    assert id_of(older) != case.id
+    assert id_of(asked_today(older)) == case.id
+    assert asked_today(case.question) == case.question
+    impossible = {**older, "recipe": {**WRITTEN, "momentum": 1.0}}
+    assert asked_today(impossible) == impossible
 
 
 def test_selection_is_by_name_and_an_empty_one_says_what_there_was():

@@ -78,3 +78,12 @@ def test_a_warm_up_rises_to_the_peak_and_the_schedule_begins_after_it():
 
 def test_a_constant_stays():
     assert set(ours(name="constant")) == {LR}
+
+
+@pytest.mark.parametrize(("pct_start", "epochs"), [(0.25, 4), (0.1, 10), (1.0, 3), (1.0, 1), (0.3, 1)])
+def test_a_one_cycle_whose_rise_or_fall_has_no_width_divides_by_nothing(pct_start, epochs):
+    one = recipe(name="onecycle", pct_start=pct_start).model_copy(update={"epochs": epochs})
+    rates = [learning_rate(one, batch, BATCHES) for batch in range(epochs * BATCHES)]
+    assert all(0 < rate <= LR for rate in rates)
+    # 0.25 × 4 - 1 = 0 and 0.1 × 10 - 1 = 0: the peak is where the training begins.
+    assert (rates[0] == LR) == (pct_start * epochs == 1)

@@ -1,6 +1,7 @@
 """The store with real files and real processes: what is stored comes back, and nothing is ever half there."""
 
 import dataclasses
+import json
 import math
 import os
 import signal
@@ -17,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.errors import StoreError, UsageError
-from bench.plan.case import Case
-from bench.records.measurement import SCHEMA, Environment, Measurement, columns
+from bench.plan.case import Case, asked_today, id_of
+from bench.records.measurement import SCHEMA, Environment, Measurement, canonical_json, columns
 from bench.records.metrics import METRICS
 from bench.store import Store, delta, schema_of
 
@@ -589,3 +590,25 @@ def test_compaction_clears_away_what_killed_writers_left_a_week_ago_and_nothing_
     assert not week_old.exists()
     assert young.exists()
     assert len(store.load()) == 2
+
+
+OLDER = {"measure": "accuracy", "recipe": {"epochs": 2, "batch_size": 8, "optimizer": "sgd", "lr": 1}, "seed": 0}
+
+
+def test_rows_that_an_older_bench_stored_answer_todays_question_when_they_are_imported(store, tmp_path):
+    today = asked_today(OLDER)
+    assert today["recipe"]["momentum"] == 0.9
+    assert "betas" not in today["recipe"]
+    rows = [
+        measurement(case_id=id_of(OLDER), params_json=canonical_json(OLDER), run_id="old"),
+        measurement(case_id="as it was", params_json='{"recipe":null}', run_id="old"),
+    ]
+    older = Store(tmp_path / "older")
+    older.append(rows)
+    older.export(tmp_path / "exported")
+    ids = {id_of(today), "as it was"}
+    assert set(Store(tmp_path / "exported").load()["case_id"]) == ids
+    assert store.import_(tmp_path / "exported") == 2
+    assert set(store.load()["case_id"]) == ids
+    assert json.loads(store.load(where={"case_id": id_of(today)})["params_json"][0]) == today
+    assert store.import_(tmp_path / "older") == 0

@@ -1,5 +1,7 @@
 """A suite file is checked at the door: every mistake at once, each with file, table, key and what was possible."""
 
+# ruff: noqa: E501
+import json
 import re
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 from bench.errors import SuiteError
 from bench.plan.answers import unanswered
 from bench.suite import read
+from bench.suite.schema import Suite
 
 SOUND = """
 schema = 1
@@ -88,7 +91,6 @@ def test_a_sound_suite_loads_with_its_digest(tmp_path):
     assert re.fullmatch("[0-9a-f]{64}", loaded.sha256)
 
 
-# ruff: noqa: E501
 # (what is changed, into what, the message that must come)
 MISTAKES = [
     ("depth = 2", "depht = 2", "[models.mixer.args]: no key 'depht'. Did you mean 'depth'?"),
@@ -146,6 +148,125 @@ def test_what_does_not_fit_together_is_said(problems_of, change, message):
     assert [problem for problem in found if problem.startswith(message)], found
 
 
+# A table of the source, put behind the sound suite.
+TABLE = """
+[tables.t]
+title = "Table 1"
+source = "paper"
+where = "p. 3"
+columns = [{ label = "params" }]
+rows = [{ group = "g", label = "Mixer", checks = ["X1"] }]
+"""
+ONE_CYCLE = 'schedule = { name = "onecycle", pct_start = 0.25, step = "batch" }'
+
+# (what is changed, into what, the only message that may come)
+WRONG_VALUES = [
+    ('columns = [{ label = "params" }]', "columns = 5", "[tables.t]: columns: input should be a valid list (found 5)"),
+    ('rows = [{ group = "g", label = "Mixer", checks = ["X1"] }]', "rows = 5", "[tables.t]: rows: input should be a valid list (found 5)"),
+    ('checks = ["X1"]', "checks = 5", "[tables.t.rows.0]: checks: input should be a valid list (found 5)"),
+    ('checks = ["X1"]', 'checks = ["X1.²"]', "[tables.t.rows.0]: checks: X1 also says 0 things, not a '²'"),
+    ('checks = ["X1"]', 'checks = ["X1", "X1"]', "[tables.t.rows.0]: checks: 2 for 1 columns"),
+    ("[claims.X1]", "[claims.X1]\nalso = 5", "[claims.X1]: also: input should be a valid list (found 5)"),
+    ("[claims.X1]", "[claims.X1]\nmin_seeds = true", "[claims.X1]: min_seeds: input should be a valid integer (found True)"),
+    ("reduced = false", "reduced = false\nrecipe = 5", "[profiles.paper]: recipe: input should be a valid dictionary"),
+    ("depth = 2", "width = nan", "[models.mixer]: args: width: nan is not a finite number"),
+    ("depth = 2", "width = 2020-01-01", "[models.mixer]: args: width: a date is no argument"),
+    ("depth = 2", 'variant = "S/99"', "[models.mixer.args]: variant: no variant 'S/99'."),
+    ("depth = 2", "patch_size = 0", "[models.mixer.args]: patch_size: 0 is out of range"),
+    ("depth = 2", 'width = "big"', "[models.mixer.args]: width: a whole number is needed, not 'big'"),
+    ("depth = 2", "pyramid = [1, true]", "[models.mixer.args]: pyramid: a list of whole numbers is needed"),
+    ("published = 5", "published = nan", "[claims.X1]: published: nan is not a finite number"),
+    ("[quantities]", '[quantities]\nk = { value = inf, unit = "1", source = "paper" }', "[quantities.k]: value: inf is not a finite number"),
+    ('at = "best"', "at = [5, 2]", "[quantities.top1]: at: the lower end comes first, not [5, 2]"),
+    ("classes = 10", "classes = 100", "[datasets.full]: classes: 'cifar10' has 10, not 100"),
+    ("classes = 10", "classes = 10\nargs = { n_trian = 5 }", "[datasets.full.args]: no key 'n_trian'. Did you mean 'n_train'?"),
+    ("classes = 10", "classes = 10\nargs = { n_train = 50001 }", "[datasets.full.args]: n_train: 50001 images asked for, 50000 are there"),
+    ("classes = 10", "classes = 10\nargs = { n_test = 0 }", "[datasets.full.args]: n_test: 0 is out of range"),
+    ("classes = 10", 'classes = 10\nargs = { train_fraction = "x" }', "[datasets.full.args]: train_fraction: a number is needed, not 'x'"),
+    ("classes = 10", "classes = 10\nargs = { train_fraction = 0.0 }", "[datasets.full.args]: train_fraction: 0.0 is out of range: above 0 up to 1"),
+    ("classes = 10", 'classes = 10\nargs = { order = "pixel" }', "[datasets.full.args]: order: no 'pixel'. Did you mean 'pixels'?"),
+    ('name = "cifar10"', 'name = "image_folder"\nargs = { folde = "x" }', "[datasets.full.args]: no key 'folde'. Did you mean 'folder'?"),
+    ('name = "cifar10"', 'name = "synthetic"\nargs = { n_classes = 20 }', "[datasets.full]: classes: 'synthetic' has 20, not 10"),
+    ("[measures.static]\n", "[measures.static]\noptions = { depth = 1 }\n", "[measures.static.options]: no key 'depth'. Known: nothing."),
+    ("[measures.static]\n", '[measures.timing]\nmodels = ["*"]\noptions = { min_second = 1 }\n[measures.static]\n', "[measures.timing.options]: no key 'min_second'. Did you mean 'min_seconds'?"),
+    ("[measures.static]\n", '[measures.side_by_side]\nmodels = ["*"]\n[measures.static]\n', "[measures.side_by_side]: key 'versus' is missing"),
+    ("[measures.static]\n", '[measures.static]\nversus = "mixer"\n', "[measures.static]: versus: 'static' looks at one model alone"),
+    ('recipes = ["short"]', 'recipes = ["short"]\nseeds = []', "[measures.accuracy]: seeds: list should have at least 1 item"),
+    ('recipes = ["short"]', 'recipes = ["short"]\nseeds = [1, 1]', "[measures.accuracy]: seeds: 1 is there twice"),
+    ('recipes = ["short"]', 'recipes = ["short"]\nseeds = [0, true]', "[measures.accuracy]: seeds[1]: input should be a valid integer (found True)"),
+    ('recipes = ["short"]', 'recipes = ["short"]\nprecision = "float16"', "[measures.accuracy]: precision: recipe 'short' trains in float32"),
+    ("lr = 1e-3", "lr = 1e-3, betas = [1.0, 0.9]", "[recipes.short.settings].betas[0]: 1.0 is out of range: below 1"),
+    ("lr = 1e-3", 'lr = 1e-3, augment = [{ name = "crop", padding = 32 }]', "[recipes.short.settings].augment[0].crop.padding: 32 moves images of 32 px out of sight"),
+    ("lr = 1e-3", 'lr = 1e-3, augment = [{ name = "resized_crop" }]', "[recipes.short.settings].augment[0]: 'resized_crop' cuts image files"),
+    ("batch_size = 8", "batch_size = 60000, drop_last = true", "[recipes.short.settings].drop_last: leaves out all 50000 images"),
+    # 50,000 images in batches of 25,000, twice: 4 steps, of which a quarter is 1.
+    ("batch_size = 8", f"batch_size = 25000, {ONE_CYCLE}", "[recipes.short.settings].schedule.onecycle.pct_start: 0.25 of 4 steps is 1"),
+    ("reduced = false", f"reduced = false\nrecipe = {{ batch_size = 25000, {ONE_CYCLE} }}", "[profiles.paper.recipe] on short.schedule.onecycle.pct_start: 0.25 of 4 steps is 1"),
+    ("reduced = false", "reduced = false\nrecipe = { epoch = 1 }", "[profiles.paper.recipe]: no key 'epoch'. Did you mean 'epochs'?"),
+    ("reduced = false", 'reduced = false\nrecipe = { schedule = { name = "piecewise", points = [[0, 1], [1, 0]] } }', "[profiles.paper.recipe] on short.lr: 0.001 is not the highest of the schedule's points, which is 1"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "message"), WRONG_VALUES, ids=[new for _, new, _ in WRONG_VALUES])
+def test_a_value_that_nothing_could_be_done_with_is_refused_once_with_table_and_key(problems_of, old, new, message):
+    assert old in SOUND + TABLE
+    found = problems_of((SOUND + TABLE).replace(old, new, 1))
+    assert [problem.startswith(message) for problem in found] == [True], found
+
+
+def test_all_these_mistakes_come_together_with_those_of_other_tables(problems_of):
+    chosen = [WRONG_VALUES[index] for index in (0, 5, 10, 18, 31)]
+    text = SOUND + TABLE
+    for old, new, _ in chosen:
+        text = text.replace(old, new, 1)
+    found = problems_of(text)
+    assert [sum(problem.startswith(message) for problem in found) for *_, message in chosen] == [1] * len(chosen), found
+    assert len(found) == len(chosen), found
+
+
+def test_a_profile_does_not_tell_its_recipes_mistakes_again(problems_of):
+    wrong = SOUND.replace("lr = 1e-3", "lr = -1").replace("reduced = false", "reduced = false\nrecipe = { epochs = 1 }")
+    assert problems_of(wrong) == ["[recipes.short.settings].lr: -1 is out of range: above 0"]
+
+
+def test_a_suite_without_sources_says_so_for_each_that_names_one(problems_of):
+    without = (SOUND + TABLE).replace('[sources.paper]\ntitle = "A paper"\nkind = "paper"\n', "")
+    told = [f"[{table}]: source: no source 'paper'. Known: nothing." for table in ("claims.X1", "tables.t")]
+    assert problems_of(without) == told
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a = " + "[" * 100_000, "lie too deep in each other"),
+        ("a = " + "[" * 100 + "]" * 100, "lie more than 20 deep in each other"),
+        (f"[{'.'.join('a' * 5_000)}]", "lie more than 20 deep in each other"),
+        ("a = " + "9" * 5_000, "is not TOML"),
+        ("# " + "x" * 4_000_000, "4,000,002 bytes are more than any suite has"),
+    ],
+    ids=["brackets", "lists", "tables", "digits", "bytes"],
+)
+def test_a_file_that_is_too_deep_or_too_large_is_refused_before_anything_walks_it(problems_of, text, message):
+    (told,) = problems_of(text)
+    assert message in told
+
+
+def test_a_plan_that_nobody_could_measure_is_refused(problems_of):
+    sizes = f"batch_sizes = {list(range(1, 1001))}\nimage_sizes = {list(range(1, 1001))}"
+    (told,) = problems_of(SOUND.replace("[measures.static]\n", f"[measures.static]\n{sizes}\n"))
+    assert told == "[measures]: suite 'tiny' asks for 1,000,001 cases, more than the 100,000 of a plan"
+
+
+def test_a_check_that_wants_seeds_of_what_has_none_says_where_to_write_them(tmp_path, problems_of):
+    timed = SOUND.replace("[measures.static]", '[measures.timing]\nmodels = ["*"]\n\n[measures.static]')
+    timed = timed.replace("[quantities]", '[quantities]\nspeed = { metric = "latency_s", model = "mixer" }')
+    timed = timed.replace('measured = "size"', 'measured = "speed"\nmin_seeds = 3')
+    assert problems_of(timed) == ["[claims.X1]: min_seeds: [measures.timing] has no seeds: write `seeds = 3` there"]
+    path = tmp_path / "seeded.toml"
+    path.write_text(timed.replace("[measures.timing]", "[measures.timing]\nseeds = 3"), encoding="utf-8")
+    assert load(path)
+
+
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
@@ -193,6 +314,40 @@ def test_a_plug_in_beside_the_suite_brings_a_model(tmp_path):
     path.write_text(text, encoding="utf-8")
     with pytest.raises(SuiteError, match=r"no key 'depth'.* Known: width"):
         load(path)
+
+
+def test_a_plug_in_may_take_its_arguments_by_position_as_well(tmp_path):
+    (tmp_path / "by_position.py").write_text(
+        "from bench.registry import datasets, measures, models\n\n"
+        '@models.register("model_by_position")\ndef net(num_classes, image_size, width=16, *, depth): ...\n\n'
+        '@datasets.register("data_by_position")\ndef data(home, share=1.0): ...\n\n'
+        '@measures.register("measure_by_position")\ndef look(one, two, often=1): ...\n',
+        encoding="utf-8",
+    )
+    text = SOUND.replace('summary = "A small suite."', 'summary = "A small suite."\nplugins = ["by_position.py"]')
+    text = text.replace('factory = "mlp_mixer"', 'factory = "model_by_position"').replace(
+        "depth = 2", "width = 2, depth = 1"
+    )
+    text = text.replace('name = "cifar10"', 'name = "data_by_position"\nargs = { share = 0.5 }')
+    text = text.replace(
+        "[measures.static]",
+        '[measures.measure_by_position]\nmodels = ["*"]\noptions = { often = 2 }\n[measures.static]',
+    )
+    path = tmp_path / "x.toml"
+    path.write_text(text, encoding="utf-8")
+    assert read.load(path).suite.models["mixer"].args == {"width": 2, "depth": 1}
+    path.write_text(
+        text.replace("share =", "shares =").replace("often =", "oft =").replace("width =", "widht ="), encoding="utf-8"
+    )
+    with pytest.raises(SuiteError) as caught:
+        read.load(path)
+    known = [problem.partition("Known: ")[2] for problem in caught.value.problems]
+    assert known == ["width, depth.", "share.", "often."]
+
+
+def test_the_schema_beside_the_suites_is_the_one_of_this_code():
+    committed = (Path(__file__).parent.parent / "suites" / "suite.schema.json").read_text(encoding="utf-8")
+    assert json.loads(committed) == Suite.model_json_schema()
 
 
 SUITES = sorted((Path(__file__).parent.parent / "suites").glob("*.toml"))

@@ -5,14 +5,17 @@ Reads signatures from source text; imports no factory and calls none.
 
 import ast
 import importlib.util
+import math
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
 
 from bench.cost.closed_forms import CONV_MIXERS, FAMILIES, MIXERS
 from bench.errors import near
-from bench.registry import Registry
+from bench.registry import Registry, datasets, measures, models
 from bench.source.offers import ANY
 from bench.suite.data_facts import whole
 from bench.suite.table import shown
@@ -56,6 +59,17 @@ def parameters(registry: Registry, name: str) -> dict[str, str] | None:
     if found is None:
         return None
     return {key: kind for key, kind in found.items() if key != ANY} | (choice() if ANY in found else {})
+
+
+def completion(registry: Registry) -> dict[str, Any]:
+    """JSON Schema of the arguments of all that bench brings of a kind, for editors; a plug-in may take others."""
+    takers: dict[str, list[str]] = {}
+    for name in registry.built_in():
+        for argument in parameters(registry, name) or ():
+            if argument == "versus":
+                continue  # a key of the measure
+            takers.setdefault(argument, []).append(name)
+    return {"properties": {name: {"description": f"Of {', '.join(of)}."} for name, of in sorted(takers.items())}}
 
 
 @lru_cache(maxsize=1)
@@ -136,3 +150,31 @@ def _is(value: Any, kind: type) -> bool:
     if isinstance(value, bool):
         return kind is bool
     return isinstance(value, (int, float) if kind is float else kind)
+
+
+def _in_json(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Arguments are part of a case's question, so that they must be what its canonical JSON can hold."""
+    problems = [f"{key}: {problem}" for key, value in arguments.items() for problem in _not_json(value)]
+    if problems:
+        raise ValueError("\n".join(problems))
+    return arguments
+
+
+def _not_json(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        yield from dict.fromkeys(problem for inner in value for problem in _not_json(inner))
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield f"{value} is not a finite number"
+    elif isinstance(value, int) and abs(value) >= 2**63:
+        yield f"{shown(value)} is out of range"
+    elif not isinstance(value, (str, int, float)):
+        yield f"a {type(value).__name__} is no argument: text, numbers, true or false, lists and tables of them are"
+
+
+# Handed to a factory or a measure by name; which names there are, the registry knows.
+Arguments = Annotated[dict[str, Any], AfterValidator(_in_json)]
+OfModel = Annotated[Arguments, Field(json_schema_extra=lambda found: found.update(completion(models)))]
+OfDataset = Annotated[Arguments, Field(json_schema_extra=lambda found: found.update(completion(datasets)))]
+OfMeasure = Annotated[Arguments, Field(json_schema_extra=lambda found: found.update(completion(measures)))]

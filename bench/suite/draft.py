@@ -127,5 +127,6 @@ def _in_words(problem: Problem) -> str:
     match problem.place:
         case (("recipes" | "profiles") as tables, str(key), ("settings" | "recipe") as inner, _, *_):
             return problem.below(f"[{tables}.{key}.{inner}]", depth=3)
-    outer = problem.place[:-1]
-    return f"[{'.'.join(str(part) for part in outer)}]: {problem.words}" if outer else f"[top level]: {problem.words}"
+    depth = max((index for index, part in enumerate(problem.place) if isinstance(part, str)), default=0)
+    table, below = problem.place[:depth], problem.below("", depth)
+    return f"[{'.'.join(str(part) for part in table) or 'top level'}]: {below.removeprefix('.').removeprefix(': ')}"

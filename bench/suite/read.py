@@ -48,7 +48,7 @@ def load(path: Path, further: Further = lambda _: ()) -> LoadedSuite:
         raise SuiteError([f"{path} {problem}" for problem in dict.fromkeys(problems)])
     suite = draft.suite
     if unfit := [*further(suite), *(suite.rule.problems() if suite.rule else ())]:
-        raise SuiteError([f"{path} {problem}" for problem in unfit])
+        raise SuiteError([f"{path} {problem}" for problem in dict.fromkeys(unfit)])
     return LoadedSuite(suite, hashlib.sha256(text).hexdigest(), path)
 
 

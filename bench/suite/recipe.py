@@ -44,7 +44,8 @@ def _rising(pair: tuple[float, float]) -> tuple[float, float]:
 def _from_start_to_end(points: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
     at = [fraction for fraction, _ in points]
     if at != sorted(set(at)) or at[0] != 0 or at[-1] != 1:
-        raise ValueError(f"the fractions must rise from 0 to 1, not {at}")
+        first = ", ".join(f"{fraction:g}" for fraction in at[:8]) + (", …" if len(at) > 8 else "")
+        raise ValueError(f"the fractions must rise from 0 to 1, not [{first}]")
     if not any(rate for _, rate in points):
         raise ValueError("one of the learning rates must be above 0")
     return points

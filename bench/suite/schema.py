@@ -3,8 +3,7 @@
 Only shapes and their meaning stand here; reading a file is `read.py`'s work, what fits together `references.py`'s.
 """
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, WithJsonSchema
@@ -12,6 +11,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, WithJsonSchema
 from bench.errors import UsageError, near
 from bench.records import units
 from bench.records.metrics import METRICS, UNITS
+from bench.suite.arguments import OfDataset, OfMeasure, OfModel
 from bench.suite.recipe import Changes, Precision, Recipe
 from bench.suite.table import Table, shown
 
@@ -42,29 +42,6 @@ Key = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 Text = Annotated[str, Field(min_length=1)]
 
 
-def _in_json(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Arguments are part of a case's question, so that they must be what its canonical JSON can hold."""
-    problems = [f"{key}: {problem}" for key, value in arguments.items() for problem in _not_json(value)]
-    if problems:
-        raise ValueError("\n".join(problems))
-    return arguments
-
-
-def _not_json(value: Any) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    if isinstance(value, (list, tuple)):
-        yield from dict.fromkeys(problem for inner in value for problem in _not_json(inner))
-    elif isinstance(value, float) and not math.isfinite(value):
-        yield f"{value} is not a finite number"
-    elif isinstance(value, int) and abs(value) >= 2**63:
-        yield f"{shown(value)} is out of range"
-    elif not isinstance(value, (str, int, float)):
-        yield f"a {type(value).__name__} is no argument: text, numbers, true or false, lists and tables of them are"
-
-
-# Handed to a factory or a measure by name; which names there are, the registry knows.
-Arguments = Annotated[dict[str, Any], AfterValidator(_in_json)]
 Size = Annotated[int, Field(ge=1, le=65_536)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Seeds = Annotated[int, Field(ge=1, le=1_000)]
@@ -99,7 +76,7 @@ class Model(Table):
 
     factory: Text
     label: Text
-    args: Arguments = {}
+    args: OfModel = {}
     num_classes: Size = 1000
     image_size: Size = 224
     deviations: str | None = None
@@ -111,7 +88,7 @@ class Dataset(Table):
     name: Text
     label: Text
     classes: Annotated[int, Field(ge=2, le=65_536)]
-    args: Arguments = {}
+    args: OfDataset = {}
 
 
 class Training(Table):
@@ -139,7 +116,7 @@ class Measure(Table):
     layout: Layout = "contiguous"
     compiled: bool = False
     time_limit_s: Annotated[float, Field(gt=0)] | None = None  # of each of its cases, before it is ended
-    options: Arguments = {}
+    options: OfMeasure = {}
 
 
 class Profile(Table):

@@ -20,8 +20,8 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": t
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
-def build(case: Case, *, device: str | None = None, seed: int = 0) -> nn.Module:
-    """The module that a case asks for, on `device` (default: the case's), its weights drawn from `seed`.
+def build(case: Case, *, device: str | None = None, seed: int | None = None) -> nn.Module:
+    """The module that a case asks for, on `device` and with weights drawn from `seed` (default: the case's, or 0).
 
     On the device `meta` no weight is allocated or drawn. The global random state is left as it was.
 
@@ -33,7 +33,7 @@ def build(case: Case, *, device: str | None = None, seed: int = 0) -> nn.Module:
     precision, layout = _precision(case), _layout(case)
     # Weights are drawn on the CPU even for CUDA, so that one seed means the same weights on both.
     with torch.random.fork_rng(devices=[]), torch.device("meta" if device == "meta" else "cpu"):
-        torch.manual_seed(seed)
+        torch.manual_seed(seed if seed is not None else case.seed or 0)
         model = call_factory(
             case.factory, num_classes=case.num_classes, image_size=case.image_size, **dict(case.model_args)
         )
