@@ -84,6 +84,10 @@ def test_half_a_unit_of_the_last_digit_as_written(value, half):
         ({"published": 0.55, "unit": "nats", "tolerance": 0.03}, "the published 0.55 nats (± 0.03 nats)"),
         ({"published": 147_456, "unit": "parameters"}, "the published 147,456 parameters"),
         ({"above": 0.0, "unit": "points"}, "above 0 points"),
+        ({"published": 3e9, "unit": "macs", "tolerance": 5e7}, "the published 3 GMACs (± 0.05 GMACs)"),
+        ({"published": 60e6, "unit": "bytes", "tolerance": 2e6}, "the published 60 MB (± 2 MB)"),
+        ({"below": 60e6, "unit": "bytes"}, "below 60 MB"),
+        ({"between": [50e6, 70e6], "unit": "bytes"}, "the band 50.0 to 70.0 MB"),
         ({"between": [-0.05, 0.05], "unit": "nats"}, "the band −0.050 to 0.050 nats"),
     ],
 )
@@ -110,6 +114,52 @@ def test_a_difference_of_percentages_is_in_points_and_says_whether_it_is_better(
     assert bands.against(82.27, 84.0, "%", "higher") == "off by +1.73 points: better than published"
     assert bands.against(0.55, 0.5, "nats", "lower") == "off by −0.050 nats: better than published"
     assert bands.against(64.0, 32.0, "tokens", "neither") == "off by −32 tokens"
+
+
+def test_a_count_is_more_or_fewer_and_neither_better_nor_worse():
+    assert bands.against(100.0, 101.0, "parameters", "lower") == "off by +1 parameters: more than published"
+    assert bands.against(20e6, 19_422_656.0, "parameters", "lower").endswith(": fewer than published")
+    assert bands.against(8.8e9, 8.78e9, "flops", "lower") == "off by −20.0 MFLOPs: fewer than published"
+    assert bands.against(60e6, 58e6, "bytes", "lower") == "off by −2.00 MB: fewer than published"
+
+
+def test_a_value_outside_of_its_band_is_never_printed_like_the_published_one():
+    wanted = band(published=1.03e9, unit="macs", kind="recount")
+    place = wanted.place(1.0342e9, 1.0342e9)
+    text = bands.measured(Interval(1.0342e9, 1.0342e9, 1.0342e9, "exact", 1), wanted.unit, "", wanted.references(place))
+    assert (text, wanted.says(place)) == ("1.034 GMACs", "above the published 1.03 GMACs")
+
+
+def test_a_value_beyond_an_edge_is_not_rounded_onto_it():
+    wanted = band(published=81.0, unit="%", tolerance=3.0)
+    beyond = Interval(84.001, 84.004, 84.002, "t", 3)
+    assert bands.measured(beyond, "%", "n", wanted.references("above")) == "84.002 % (84.001 to 84.004 %, n)"
+    above = band(above=0.0, unit="points", kind="ordering")
+    tiny = Interval(0.001, 0.003, 0.002, "t", 3)
+    assert bands.measured(tiny, "points", "n", above.references("inside")) == (
+        "+0.002 points (+0.001 to +0.003 points, n)"
+    )
+    assert wanted.references("inside") == []  # within a tolerance a value may well be the published one
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("gMLP-S has 20 M parameters", "gMLP-S has 20 M parameters."),
+        ("resnet50 is slower", "resnet50 is slower."),
+        ("small_top1 is not planned", "small_top1 is not planned."),
+        ("static/small was never run", "static/small was never run."),
+        ("iRMB, a block", "iRMB, a block."),
+        ("never run: static/small", "Never run: static/small."),
+        ("failed (static/small): no memory", "Failed (static/small): no memory."),
+        ("not comparable: threads is 2", "Not comparable: threads is 2."),
+        ("contradicted", "Contradicted."),
+        ("pre-trained on JFT", "Pre-trained on JFT."),
+        ("Is it so?", "Is it so?"),
+    ],
+)
+def test_a_sentence_begins_with_a_capital_but_for_a_name_that_is_written_small(text, sentence):
+    assert bands.sentence(text) == sentence
 
 
 def test_a_calculation_shows_names_then_numbers_then_the_result():

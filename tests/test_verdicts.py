@@ -152,7 +152,7 @@ def test_a_count_as_published_is_reproduced():
 def test_one_parameter_more_is_a_contradiction_and_says_on_which_side():
     found = check(COUNT, rows("static/small", "params", 101))
     assert (found.verdict, found.side) == ("contradicted", "above")
-    assert "above the published 100 parameters, off by +1 parameters: worse than published" in found.reason
+    assert "above the published 100 parameters, off by +1 parameters: more than published" in found.reason
 
 
 def test_an_exact_difference_writes_its_subtraction_out():

@@ -48,7 +48,7 @@ def training_flops(macs: float, images: float, epochs: float) -> float:
 
 
 def cost_of(flops: float, name: str, *, basis: Basis | None = None) -> Cost:
-    """Hours and dollars of `flops` on one device of the table.
+    """Hours and dollars of `flops` on one device of the table: an estimate, also by a published throughput.
 
     Args:
         basis: take throughput and price of this label where the device has one; default: the first of each.
@@ -60,7 +60,7 @@ def cost_of(flops: float, name: str, *, basis: Basis | None = None) -> Cost:
     throughput, price = _pick(chosen.effective, basis), _pick(chosen.prices, basis)
     hours = flops / throughput.value / SECONDS_PER_HOUR
     source = f"{throughput.value / 1e12:g} TFLOP/s ({throughput.source}); {_quoted(price)}"
-    return Cost(name, hours, hours * price.value, throughput.basis, weaker(throughput.basis, price.basis), source)
+    return Cost(name, hours, hours * price.value, "estimated", "estimated", source)
 
 
 def cost_of_seconds(seconds: float, name: str, *, basis: Basis = "measured") -> Cost:

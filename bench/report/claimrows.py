@@ -111,8 +111,10 @@ def _check(check: CheckVerdict) -> CheckRow:
 
 def _scale(check: CheckVerdict) -> written.Scale:
     """One scale for the published value, the measured one and its interval."""
-    values = [check.measured.point] if check.measured else []
-    return written.scale(check.unit, *values, *([check.published] if check.published is not None else []))
+    measured = [check.measured.point] if check.measured else []
+    published = [check.published] if check.published is not None else []
+    chosen = written.scale(written.as_printed(check.unit, *published), *measured, *published)
+    return chosen.apart(measured, published) if check.verdict in ("contradicted", "inconsistent") else chosen
 
 
 def _measured(check: CheckVerdict) -> Amount | None:
@@ -120,7 +122,9 @@ def _measured(check: CheckVerdict) -> Amount | None:
         return None
     scale, point = _scale(check), check.measured.point
     if point and not scale.text(point).strip(f"{written.MINUS}0.,"):
-        scale = written.scale(check.unit, point)  # beside a far larger published value it would read as zero
+        scale = written.scale(
+            written.as_printed(check.unit, point), point
+        )  # beside a far larger published value it would read as zero
     return Amount(scale.text(point), scale.unit)
 
 
@@ -176,7 +180,7 @@ def _band(check: CheckVerdict) -> str | None:
     ends = [end for end in (check.low, check.high) if end is not None and math.isfinite(end)]
     if not ends:
         return None
-    scale = written.scale(check.unit, *ends)
+    scale = written.scale(written.as_printed(check.unit, *ends), *ends)
     if len(ends) == 2 and ends[0] != ends[1]:
         return f"{scale.text(ends[0])} to {scale.text(ends[1])} {scale.unit}".rstrip()
     word = "exactly" if len(ends) == 2 else "above" if check.low is not None else "below"

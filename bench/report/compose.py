@@ -225,15 +225,7 @@ def _cell(found: money.Cost | None) -> CostCell | None:
         return None
     price = "no price" if found.usd is None else f"${found.usd:,.2f}" if found.usd >= 0.01 else "under $0.01"
     basis = money.weaker(found.basis, *([found.usd_basis] if found.usd_basis else []))
-    return CostCell(_duration(found.hours), price, basis)
-
-
-def _duration(hours: float) -> str:
-    if hours >= 100:
-        return f"{hours:,.0f} h"
-    if hours >= 1:
-        return f"{hours:.1f} h"
-    return f"{hours * 60:.1f} min" if hours >= 1 / 60 else f"{hours * devices.SECONDS_PER_HOUR:.1f} s"
+    return CostCell(written.span(found.hours), price, basis)
 
 
 def _calculations(verdicts: Iterable[Verdict], anchors: Mapping[tuple[str, str], str]) -> Iterator[Calculation]:

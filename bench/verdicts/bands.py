@@ -4,7 +4,7 @@ Looks at no rows: what was measured comes in as an interval. Numbers are rounded
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
@@ -29,19 +29,24 @@ class Band:
     high: float | None
     words: str
     strict: bool = False
+    unit: str | None = None  # whose steps the source's own numbers are written in
 
     @classmethod
     def of(cls, check: Check) -> "Band | None":
         """What the check asks for; None where it asks nothing, as an open question does."""
         unit = check.unit
         if check.above is not None:
-            return cls(check.above, None, f"above {printed(check.above, unit)}", strict=True)
+            shown = written.as_printed(unit, check.above)
+            return cls(check.above, None, f"above {printed(check.above, unit)}", True, shown)
         if check.below is not None:
-            return cls(None, check.below, f"below {printed(check.below, unit)}", strict=True)
+            shown = written.as_printed(unit, check.below)
+            return cls(None, check.below, f"below {printed(check.below, unit)}", True, shown)
         if check.between is not None:
             low, high = check.between
-            scale = written.scale(unit, low, high)
-            return cls(low, high, f"the band {scale.text(low)} to {_with_unit(scale.text(high), scale.unit)}")
+            shown = written.as_printed(unit, low, high)
+            scale = written.scale(shown, low, high).apart([low], [high])
+            words = f"the band {scale.text(low)} to {written.with_unit(scale.text(high), scale.unit)}"
+            return cls(low, high, words, unit=shown)
         if check.published is None or check.kind == "open":
             return None
         return cls.around(check.published, check.tolerance or 0.0, unit)
@@ -49,8 +54,16 @@ class Band:
     @classmethod
     def around(cls, published: float, tolerance: float, unit: str | None) -> "Band":
         """`published` ± `tolerance`."""
-        allowed = f" (± {_width(tolerance, unit)})" if tolerance else ""
-        return cls(published - tolerance, published + tolerance, f"the published {printed(published, unit)}{allowed}")
+        allowed = f" (± {written.tolerance(tolerance, unit, published)})" if tolerance else ""
+        words = f"the published {printed(published, unit)}{allowed}"
+        return cls(published - tolerance, published + tolerance, words, unit=written.as_printed(unit, published))
+
+    def references(self, place: Place) -> list[float]:
+        """The numbers that a value in this place must not be mistaken for, once it is rounded: those it lies beyond."""
+        if place == "inside" and not self.strict:
+            return []
+        ends = [end for end in (self.low, self.high) if end is not None]
+        return ends if len(ends) < 2 else [*ends, (ends[0] + ends[1]) / 2]
 
     def place(self, low: float, high: float) -> Place:
         """Where the interval from `low` to `high` lies; `inside` and the two sides only when all of it does."""
@@ -94,43 +107,51 @@ def half_unit(value: float) -> float:
     return float(Decimal(5).scaleb(exponent - 1))
 
 
-def amount(value: float, unit: str | None, signed: bool | None = None) -> str:
-    """A number with its unit: `82.14 %`, `+5.56 points`, `1.040×`. Points carry a sign unless told otherwise."""
-    scale = written.scale(unit, value)
-    signed = unit == "points" if signed is None else signed
-    return _with_unit(scale.signed(value) if signed else scale.text(value), scale.unit)
-
-
 def printed(value: float, unit: str | None) -> str:
     """A published number with the digits it was printed with, and its unit."""
-    return _with_unit(*written.published(value, unit))
+    return written.with_unit(*written.published(value, unit))
 
 
-def measured(interval: Interval, unit: str | None, note: str) -> str:
-    """A point, its interval and what it stands on: `82.14 % (81.70 to 82.58 %, 3 seeds)`."""
-    if not interval.bounded:
-        return f"{amount(interval.point, unit)} ({note}, which gives no interval)"
-    if interval.low == interval.high:
-        return amount(interval.point, unit) + (f" ({note})" if note else "")
-    scale = written.scale(unit, interval.low, interval.point, interval.high)
+def measured(interval: Interval, unit: str | None, note: str, beside: Sequence[float] = ()) -> str:
+    """A point, its interval and what it stands on: `82.14 % (81.70 to 82.58 %, 3 seeds)`.
+
+    Args:
+        beside: numbers that follow in the sentence; every digit is shown that tells the measured ones from them.
+    """
+    known = [value for value in (interval.low, interval.point, interval.high) if math.isfinite(value)]
+    scale = written.scale(unit, *known).apart(known, beside)
     low, point, high = (
-        scale.signed(value) if unit == "points" else scale.text(value)
+        scale.signed(value) if unit == "points" else scale.text(value) if math.isfinite(value) else ""
         for value in (interval.low, interval.point, interval.high)
     )
-    return f"{_with_unit(point, scale.unit)} ({low} to {_with_unit(high, scale.unit)}, {note})"
+    alone = written.with_unit(point, scale.unit)
+    if not interval.bounded:
+        return f"{alone} ({note}, which gives no interval)"
+    if interval.low == interval.high:
+        return alone + (f" ({note})" if note else "")
+    return f"{alone} ({low} to {written.with_unit(high, scale.unit)}, {note})"
 
 
 def against(published: float, point: float, unit: str | None, better: Better) -> str:
-    """By how much a value differs from the published one, and whether that is better or worse."""
-    off = amount(point - published, written.difference_unit(unit), signed=True)
+    """By how much a value differs from the published one, and which way: a count is more or fewer, never better."""
+    steps = written.as_printed(written.difference_unit(unit), published)
+    off = written.amount(point - published, steps, signed=True)
     if better == "neither":
         return f"off by {off}"
+    if written.is_count(unit):
+        return f"off by {off}: {'more' if point > published else 'fewer'} than published"
     return f"off by {off}: {'better' if (point > published) == (better == 'higher') else 'worse'} than published"
 
 
-def calculation(text: str, values: Mapping[str, float | tuple[float, ...]], result: float, unit: str | None) -> str:
+def calculation(
+    text: str,
+    values: Mapping[str, float | tuple[float, ...]],
+    result: float,
+    unit: str | None,
+    beside: Sequence[float] = (),
+) -> str:
     """An expression, the same in numbers, and what they give: `H2 − H1 = 82.27 − 76.71 = 5.56 points`."""
-    steps = [text.replace("**", "^").replace("*", "×"), amount(result, unit, signed=False)]
+    steps = [text.replace("**", "^").replace("*", "×"), _result(result, unit, beside)]
     if text not in values:  # of one name alone, the result is the value
         steps.insert(1, expression.written_out(text, values))
     return minus(" = ".join(dict.fromkeys(steps)))
@@ -142,8 +163,10 @@ def minus(text: str) -> str:
 
 
 def sentence(text: str) -> str:
-    """The text with a full stop and a capital first letter, unless it begins with a name of the code."""
-    if "_" not in text.split(" ", 1)[0]:
+    """The text with a full stop and a capital first letter, unless it begins with a name that is written small."""
+    first = text.split(" ", 1)[0].strip(",;:.()'\"")
+    # A plain word: gMLP-S, resnet50, small_top1 and static/small are names.
+    if first.replace("-", "").isalpha() and first.islower():
         text = text[:1].upper() + text[1:]
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
@@ -153,14 +176,6 @@ def plural(count: float, word: str) -> str:
     return f"{count:,.0f} {word}{'' if count == 1 else 's'}"
 
 
-def _width(tolerance: float, unit: str | None) -> str:
-    width = written.difference_unit(unit)
-    if tolerance >= 1e9:
-        return written.quantity(tolerance, width)
-    digits = written.number(tolerance)
-    whole_points = width == "points" and float(tolerance).is_integer()
-    return _with_unit(f"{digits}.0" if whole_points else digits, written.scale(width).unit)
-
-
-def _with_unit(number: str, unit: str) -> str:
-    return number if not unit else f"{number}×" if unit == "×" else f"{number} {unit}"
+def _result(value: float, unit: str | None, beside: Sequence[float]) -> str:
+    scale = written.scale(unit, value).apart([value], beside)
+    return written.with_unit(scale.text(value), scale.unit)

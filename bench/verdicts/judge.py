@@ -14,12 +14,13 @@ import pandas
 
 from bench.errors import UsageError
 from bench.plan.staleness import Today
+from bench.records import written
 from bench.records.metrics import METRICS
 from bench.statistics.intervals import Interval
 from bench.suite import expression, units_of
 from bench.suite.schema import Check, Claim, Suite
 from bench.verdicts import bands
-from bench.verdicts.bands import Band, amount, plural, sentence
+from bench.verdicts.bands import Band, plural, sentence
 from bench.verdicts.evidence import Evidence, Missing, Sample, Why, collect, is_learned, planned_cases
 from bench.verdicts.ledger import Ledger, unseeded
 from bench.verdicts.paired import Paired, paired
@@ -203,10 +204,11 @@ class _Court:
             return replace(blank, reason=sentence(str(error)))
         if isinstance(value, tuple):
             return replace(blank, reason=f"{text} is a list of numbers, which nothing published can equal.")
-        line = bands.calculation(text, self.constants, value, check.unit)
         if check.published is not None:
             band = Band.around(check.published, bands.rounding(check, check.published), check.unit)
         place = band.place(value, value) if band else "inside"
+        beside = band.references(place) if band else []
+        line = bands.calculation(text, self.constants, value, band.unit if band else check.unit, beside)
         blank = replace(blank, measured=Interval(value, value, value, "recomputed from published numbers", 1))
         end = f", {band.says(place)}" if band else ""
         if place == "inside":
@@ -265,7 +267,7 @@ class _Court:
         images = {int(row.n_test) for rows in found.rows.values() for row in rows if row.n_test}
         counts = [(n, "epoch") for n in sorted(epochs)] + [(n, "test image") for n in sorted(images)]
         small = ", ".join(filter(None, [basis(found), *(plural(n, word) for n, word in counts)]))
-        value = amount(point, check.unit) + (f" ({small})" if small else "")
+        value = written.amount(point, check.unit) + (f" ({small})" if small else "")
         way = _way(check, band, point)
         return label, f"{label} profile points {way}: {value}" if way else f"{label} profile: {value}"
 
@@ -309,14 +311,14 @@ def _decided(
     check: Check, band: Band | None, interval: Interval, evidence: Evidence, needed: int
 ) -> tuple[Word, Literal["below", "above"] | None, str]:
     """The word, the side of the band when it is the wrong one, and the reason."""
-    shown = bands.measured(interval, check.unit, basis(evidence))
     if band is None:
-        return "answered", None, f"Measured {shown}."
+        return "answered", None, f"Measured {bands.measured(interval, check.unit, basis(evidence))}."
+    place = band.place(interval.low, interval.high)
+    shown = bands.measured(interval, band.unit, basis(evidence), band.references(place))
     seeds = len(evidence.seeds)
     if seeds < needed:
         so_far = band.says(band.place(interval.point, interval.point))
         return "inconclusive", None, f"{seeds} of {plural(needed, 'seed')}: {shown} so far, {so_far}."
-    place = band.place(interval.low, interval.high)
     reason = f"Measured {shown}, {band.says(place)}"
     if place == "inside":
         return "reproduced", None, f"{reason}."

@@ -206,8 +206,8 @@ def _distance(check: CheckVerdict) -> str:
     assert check.measured is not None
     edge = next(v for v in (check.published, check.low, check.high) if v is not None)
     off = check.measured.point - edge
-    unit = written.difference_unit(check.unit)
-    shown = written.scale(unit, off)
+    unit = written.as_printed(written.difference_unit(check.unit), edge)
+    shown = written.scale(unit, off).apart([off], [0.0])
     return f"{shown.signed(off)} {shown.unit}".rstrip()
 
 
@@ -215,7 +215,10 @@ def numbers_beside(check: CheckVerdict) -> str:
     """`51,625,960, claimed 51,600,000`: what stands beside the verdict, short enough for the sheet."""
     if check.measured is None:
         return "" if check.published is None else f"claimed {' '.join(written.published(check.published, check.unit))}"
-    shown = written.scale(check.unit, check.measured.point)
+    published = [check.published] if check.published is not None else []
+    shown = written.scale(written.as_printed(check.unit, *published), check.measured.point)
+    if check.verdict in ("contradicted", "inconsistent"):
+        shown = shown.apart([check.measured.point], published)
     text = f"{shown.text(check.measured.point)} {shown.unit}".rstrip()
     if check.published is None:
         return text

@@ -99,7 +99,7 @@ def _word(each: Compared) -> str:
 
 def _value(each: Compared, value: float) -> str:
     """Both values of a quantity share one scale; a count has all its digits, for one more must be seen."""
-    scale = written.scale(each.unit, each.first, each.second)
+    scale = written.scale(each.unit, each.first, each.second).apart([each.first], [each.second])
     if each.kind == "exact" and each.first.is_integer() and each.second.is_integer():
         scale = written.Scale(UNITS.get(each.unit, each.unit))
     return f"{scale.text(value)} {scale.unit}".rstrip()
@@ -112,7 +112,7 @@ def _change(each: Compared) -> str:
     if each.scale == "ratio":
         more = each.second - each.first
         count = f"{written.Scale('').signed(more)}, " if each.kind == "exact" and more.is_integer() else ""
-        return f"{count}{_percent(each.effect.point)}"
+        return f"{count}{written.change(each.effect.point)}"
     scale = written.scale(each.effect_unit, each.effect.point)
     return f"{scale.signed(each.effect.point)} {scale.unit}".rstrip()
 
@@ -123,16 +123,6 @@ def _interval(each: Compared) -> str:
         return ""
     n = f"n {each.values[0]}" if each.values[0] == each.values[1] else f"n {each.values[0]}, {each.values[1]}"
     if each.scale == "ratio":
-        return f"[{_percent(effect.low)}, {_percent(effect.high)}], {n}"
+        return f"[{written.change(effect.low)}, {written.change(effect.high)}], {n}"
     scale = written.scale(each.effect_unit, effect.low, effect.high)
     return f"[{scale.signed(effect.low)}, {scale.signed(effect.high)}], {n}"
-
-
-def _percent(ratio: float) -> str:
-    """`+2.1 %`, and a factor where percent no longer say anything."""
-    if ratio >= 2:
-        return f"{ratio:.2f} ×"
-    text = f"{abs(ratio - 1) * 100:.2f}"
-    if not text.strip("0."):
-        return "0.00 %" if ratio == 1 else "under 0.01 %"
-    return f"{'+' if ratio > 1 else written.MINUS}{text} %"
