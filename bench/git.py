@@ -114,7 +114,7 @@ def full_name(repository: Path, commit: str) -> str:
             return done.stdout.strip()
     if git(root, "rev-parse", "--is-shallow-repository").stdout.strip() == "true":
         raise ShallowClone(
-            f"commit {commit} is not in this shallow clone, {root.name}: fetch with full history "
+            f"commit {commit} is not in this shallow clone: fetch with full history "
             "(git fetch --unshallow; in a GitHub workflow, actions/checkout with fetch-depth: 0)"
         )
     raise CommitMissing(f"no commit '{commit}' in {root}: fetch it, or accept a new baseline")

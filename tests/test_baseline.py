@@ -115,6 +115,21 @@ def test_a_speed_is_shown_with_its_machine_and_the_words_that_it_is_not_compared
     assert row["last seen"] == "762 images/s on EPYC, 2 (not compared)"
 
 
+def test_a_column_that_no_model_fills_is_not_shown():
+    assert not {"accepted", "last seen"} & rows(baseline(models={"tiny": model()}))[0].keys()
+    alone = model(commit=OWN, updated="2026-11-21", reason="wider")
+    both = rows(baseline(models={"tiny": model(), "other": alone}))
+    assert [row["accepted"] for row in both] == [None, "2026-11-21: wider"]
+    assert all("last seen" not in row for row in both)
+
+
+def test_a_model_is_found_by_the_tree_of_the_commit_that_it_is_compared_with():
+    alone = model(commit=OWN, tree="c" * 40)
+    found = baseline(models={"tiny": model(), "other": alone}).model_copy(update={"baseline_tree": "d" * 40})
+    assert (found.tree_of("tiny"), found.tree_of("other")) == ("d" * 40, "c" * 40)
+    assert baseline().tree_of("tiny") is None, "a file from before trees were noted"
+
+
 def test_a_check_s_report_gives_the_speeds_to_note_and_anything_else_is_refused(tmp_path):
     subject = {"key": "tiny", "batch_size": 64, "threads": 1}
     figures = [{"name": "wall_change", "value": 0.1}, {"name": "images_per_s", "value": 762.44}]

@@ -190,8 +190,11 @@ def test_each_side_builds_its_own_code_in_setuptools_other_editable_modes(tmp_pa
 def test_each_side_builds_its_own_code_where_an_old_copy_is_installed_or_a_variable_leads_into_it(
     tmp_path, monkeypatch
 ):
+    """The environment lies in the repository, as it often does: what is installed there is no code of the project."""
     how = LAYOUTS["src"]
-    home, python = project(tmp_path, how), environment(tmp_path / "venv")
+    home = project(tmp_path, how)
+    python = environment(home / ".venv")
+    (home / ".gitignore").write_text("__pycache__/\n*.egg-info/\nbuild/\n.venv/\n")
     install(python, home)
     write_code(home, how, width=8)
     assert counted(home, python, how.package) == {"baseline": params(4), "candidate": params(8)}
@@ -337,3 +340,37 @@ def test_a_plugin_file_outside_of_the_repository_is_refused_for_it_has_no_other_
     commit(home)
     accepted(home, python)
     assert "outside.py lies outside of the repository" in program(home, python, "check", "ci.toml", code=3).stdout
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "roots"),
+    [
+        ("pyproject.toml", '[tool.setuptools]\npackage-dir = { "" = "code" }\n', ("code",)),
+        ("pyproject.toml", '[tool.setuptools.packages.find]\nwhere = ["code"]\n', ("code",)),
+        ("pyproject.toml", '[tool.hatch.build.targets.wheel]\npackages = ["code/mynet"]\n', ("code",)),
+        ("pyproject.toml", '[tool.hatch.build.targets.wheel]\nsources = ["code"]\n', ("code",)),
+        ("pyproject.toml", '[tool.hatch.build]\ndev-mode-dirs = ["code"]\n', ("code",)),
+        ("pyproject.toml", '[tool.poetry]\npackages = [{ include = "mynet", from = "code" }]\n', ("code",)),
+        ("pyproject.toml", '[tool.pdm.build]\npackage-dir = "code"\n', ("code",)),
+        ("pyproject.toml", '[tool.scikit-build]\nwheel.packages = ["code/mynet"]\n', ("code",)),
+        ("pyproject.toml", '[tool.maturin]\npython-source = "code"\n', ("code",)),
+        ("pyproject.toml", '[tool.uv.build-backend]\nmodule-root = "code"\n', ("code",)),
+        ("pyproject.toml", "[tool\n", ()),
+        ("setup.cfg", "[options]\npackage_dir =\n    = code\n", ("code",)),
+        ("setup.cfg", "[options.packages.find]\nwhere = code\n", ("code",)),
+        ("setup.py", 'setup(packages=find_packages(where="code"))\n', ("code",)),
+        ("setup.py", "def broken(:\n", ()),
+    ],
+)
+def test_build_files_say_where_a_tree_is_imported_from(tmp_path, file, text, roots):
+    (tmp_path / file).write_text(text)
+    assert layout.of(tmp_path, tmp_path).roots == roots
+
+
+def test_of_several_projects_in_one_repository_the_one_around_the_suite_counts(tmp_path):
+    inner = tmp_path / "packages" / "mynet"
+    inner.mkdir(parents=True)
+    (inner / "pyproject.toml").write_text('[project]\nname = "mynet"\n[tool.pdm.build]\npackage-dir = "code"\n')
+    found = layout.of(tmp_path, tmp_path, inner / "ci.toml")
+    assert found.roots == ("packages/mynet/code", "packages/mynet/src", "packages/mynet")
+    assert found.name == "mynet"

@@ -58,3 +58,5 @@ def test_a_plug_in_that_is_not_there_is_named(tmp_path):
     with pytest.raises(UsageError, match=r"A file is named with its suffix, 'nowhere_at_all\.py'"):
         load_plugin("nowhere_at_all", tmp_path)
     assert "nowhere_at_all" not in sys.modules
+    with pytest.raises(UsageError, match=r"No module named 'nowhere_at_all'\.$"):
+        load_plugin("nowhere_at_all.models", tmp_path)  # a dotted name means a module, never a file

@@ -25,7 +25,7 @@ def foreign(suite: Path) -> str | None:
         root = Path(os.path.realpath(top_level(suite.absolute().parent)))
     except MeasurementError:
         return None
-    project = layout.of(root, root)
+    project = layout.of(root, root, suite)
     own = own_tree.of(root, project.roots, project.named)
     for name, module in sorted(sys.modules.items(), key=lambda each: each[0]):
         file, top = file_of(module), name.partition(".")[0]

@@ -85,7 +85,7 @@ def equal_code(
     root = top_level(folder)
     with trees.side_by_side(folder, commit, commit) as sides:
         found = selftest.self_test(
-            compare, subjects, _side(sides.baseline, root), _side(sides.candidate, root), limits,
+            compare, subjects, _side(loaded, sides.baseline, root), _side(loaded, sides.candidate, root), limits,
             seed=wish.seed, record=record or (lambda check: None), checks=checks, device=wish.device,
             progress=lambda key, rounds, _: wish.progress(key, rounds),
         )  # fmt: skip
@@ -117,7 +117,7 @@ def _compared(
         subjects = [subject(loaded, key, folder) for key in keys]
         with trees.side_by_side(folder, known.commit) as sides:
             speeds = compare(
-                subjects, _side(sides.baseline, root, python), _side(sides.candidate, root), limits,
+                subjects, _side(loaded, sides.baseline, root, python), _side(loaded, sides.candidate, root), limits,
                 device=wish.device, seed=wish.seed, inject_pct=wish.inject_pct,
                 progress=lambda key, rounds, _: wish.progress(key, rounds),
             )  # fmt: skip
@@ -135,8 +135,8 @@ def _basis(loaded: LoadedSuite, root: Path, key: str, baseline: Baseline, wish: 
     return basis(root, baseline.commit_of(key), baseline.tree_of(key), wish.baseline or path_of(loaded.path))
 
 
-def _side(tree: Path, root: Path, python: str = sys.executable) -> Side:
-    return Side(tree, python, layout.of(tree, root))
+def _side(loaded: LoadedSuite, tree: Path, root: Path, python: str = sys.executable) -> Side:
+    return Side(tree, python, layout.of(tree, root, loaded.path))
 
 
 def subject(loaded: LoadedSuite, key: str, folder: Path) -> Subject:

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from bench.gate.pairs.own_tree import own_path
 
 Table = Mapping[str, object]
+BUILD_FILES = ("pyproject.toml", "setup.cfg", "setup.py")
 
 
 @dataclass(frozen=True)
@@ -27,18 +28,34 @@ class Project:
     name: str | None = None  # of its distribution
 
 
-def of(tree: Path, repository: Path) -> Project:
-    """What the build files of a tree say, and where this process was told to look inside the repository."""
-    declared = [*_pyproject(_toml(tree / "pyproject.toml")), *_setup_cfg(tree / "setup.cfg"), *_setup_py(tree)]
+def of(tree: Path, repository: Path, suite: Path | None = None) -> Project:
+    """What the build files of a tree say, and where this process was told to look inside the repository.
+
+    Args:
+        suite: a file in the repository. Of several projects in one repository, those around it are read too.
+    """
+    around = PurePosixPath((own_path(repository, suite.absolute().parent) if suite else None) or ".")
+    declared: list[tuple[str, str]] = []
+    title = None
+    for folder in (around, *around.parents):
+        declared += [(name, str(folder / where)) for name, where in _declared(tree / folder)]
+        if folder != PurePosixPath(".") and any((tree / folder / file).exists() for file in BUILD_FILES):
+            declared += [("", str(folder / "src")), ("", str(folder))]
+        title = title or _title(_toml(tree / folder / "pyproject.toml"))
     here = [inside for entry in sys.path if (inside := own_path(repository, entry or ".")) is not None]
     roots = [root for name, root in declared if not name]
     named = {name: place for name, place in declared if name}
     for name, place in list(named.items()):
         if place and PurePosixPath(place).name == name:  # `mynet = "src/mynet"` is only another way to say `src`
             roots.append(str(PurePosixPath(named.pop(name)).parent))
-    project = _toml(tree / "pyproject.toml")
-    title = _text(_at(project, "project"), "name") or _text(_at(project, "tool", "poetry"), "name")
     return Project(repository, tuple(dict.fromkeys([*roots, *here])), named, title)
+
+
+def _declared(folder: Path) -> Iterator[tuple[str, str]]:
+    """What the build files of one folder say, places relative to it."""
+    yield from _pyproject(_toml(folder / "pyproject.toml"))
+    yield from _setup_cfg(folder / "setup.cfg")
+    yield from _setup_py(folder)
 
 
 def _pyproject(content: Table) -> Iterator[tuple[str, str]]:
@@ -79,10 +96,10 @@ def _setup_cfg(path: Path) -> Iterator[tuple[str, str]]:
     yield from _folders(parser.get("options.packages.find", "where", fallback="").split())
 
 
-def _setup_py(tree: Path) -> Iterator[tuple[str, str]]:
+def _setup_py(folder: Path) -> Iterator[tuple[str, str]]:
     """What is written out in a call of `setup` or `find_packages`; what is computed there stays unknown."""
     try:
-        called = ast.walk(ast.parse((tree / "setup.py").read_text(encoding="utf-8")))
+        called = ast.walk(ast.parse((folder / "setup.py").read_text(encoding="utf-8")))
     except (OSError, SyntaxError, ValueError):
         return
     for node in called:
@@ -119,8 +136,8 @@ def _at(table: Table, *keys: str) -> Table:
     return table
 
 
-def _text(table: Table, key: str) -> str | None:
-    found = table.get(key)
+def _title(content: Table) -> str | None:
+    found = _at(content, "project").get("name") or _at(content, "tool", "poetry").get("name")
     return found if isinstance(found, str) else None
 
 

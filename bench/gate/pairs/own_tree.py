@@ -88,7 +88,7 @@ def of(tree: Path, roots: Sequence[str], named: Mapping[str, str]) -> OwnTree:
         places.append(tree / "src")
     return OwnTree(
         tree,
-        [place for place in dict.fromkeys(places) if place.is_dir()],
+        [place for place in dict.fromkeys(places) if place.is_dir() and within(_real(str(tree)), _real(str(place)))],
         {name: tree / place for name, place in named.items() if (tree / place).exists()},
     )
 
