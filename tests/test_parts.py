@@ -183,6 +183,22 @@ class Strange(nn.Module):
         return self.inner(batch) * (torch.nan if "breaks" in self.kinds else 1)
 
 
+@pytest.mark.parametrize("above", [8, 16, 31])
+def test_a_model_that_only_looks_beyond_an_image_in_large_batches_is_found_with_a_whole_batch(above):
+    class Crowded(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = mixer()
+
+        def forward(self, batch):
+            return self.inner(batch - batch.mean(0) if len(batch) > above else batch)
+
+    batch = images(64)
+    assert divisible(Crowded(), batch[:8], 2)
+    assert not divisible(Crowded(), batch, 2)
+    assert not divisible(Crowded(), batch, 4)
+
+
 @pytest.mark.parametrize("kind", ["centred", "draws", "writes", "counts", "refuses", "breaks"])
 def test_a_model_that_looks_beyond_an_image_is_not_divisible(kind):
     assert divisible(Strange(), images())

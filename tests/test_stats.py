@@ -3,8 +3,12 @@
 import itertools
 import math
 import random
+import subprocess
+import sys
 
+import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -228,3 +232,43 @@ def test_numbers_that_cannot_be_are_refused():
     ):
         with pytest.raises(ValueError, match=r"."):
             wrong()
+
+
+# What SciPy gives, where it has the same
+
+
+@pytest.mark.parametrize("df", [1, 2, 3, 9, 28, 199])
+@pytest.mark.parametrize("probability", [0.6, 0.975, 0.9995])
+def test_the_t_quantile_is_scipys(df, probability):
+    assert intervals.t_quantile(probability, df) == pytest.approx(scipy.stats.t.ppf(probability, df), rel=1e-10)
+
+
+@pytest.mark.parametrize(("right", "images"), [(0, 10), (3, 7), (804, 1000), (10_000, 10_000)])
+def test_the_interval_of_an_accuracy_is_scipys_of_wilson(right, images):
+    found = intervals.accuracy_interval(100 * right / images, images)
+    theirs = scipy.stats.binomtest(right, images).proportion_ci(0.95, method="wilson")
+    assert (found.low, found.high) == pytest.approx((100 * theirs.low, 100 * theirs.high), abs=1e-9)
+
+
+def test_the_power_law_is_scipys_regression_of_logarithms():
+    sizes, costs = [1.0, 2.0, 5.0, 9.0], [3.0, 7.0, 14.0, 40.0]
+    found, theirs = intervals.power_law(sizes, costs), scipy.stats.linregress(np.log(sizes), np.log(costs))
+    half = theirs.stderr * scipy.stats.t.ppf(0.975, len(sizes) - 2)
+    expected = (theirs.slope - half, theirs.slope, theirs.slope + half)
+    assert (found.low, found.point, found.high) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("counts", [(0, 0), (1, 9), (12, 5)])
+def test_mcnemars_p_is_that_of_scipys_fair_coin(counts):
+    n = sum(counts)
+    expected = scipy.stats.binomtest(counts[0], n, 0.5).pvalue if n else 1
+    assert exact_tests.mcnemar(*counts) == pytest.approx(expected)
+
+
+def test_statistics_and_the_machine_start_without_scipy_psutil_and_cpuinfo():
+    rooms = (
+        "bench.statistics.intervals, bench.statistics.exact_tests, bench.machine, bench.gate.power, bench.cost.money"
+    )
+    code = f"import sys, {rooms}; print({{'scipy', 'psutil', 'cpuinfo', 'torch', 'pandas'}} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

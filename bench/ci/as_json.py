@@ -3,12 +3,13 @@
 Rounds nothing and leaves nothing out; a number that JSON does not know (NaN, infinity) becomes null.
 """
 
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
+
+from pydantic_core import to_json
 
 from bench.ci.outcome import Outcome
 
@@ -25,11 +26,11 @@ def render(outcomes: Sequence[Outcome], about: Mapping[str, Any] | None = None) 
 
 def dumps(content: Any) -> str:
     """JSON text with a final newline: indented, UTF-8, no NaN."""
-    return json.dumps(plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return to_json(content, indent=2, inf_nan_mode="null").decode("utf-8") + "\n"
 
 
 def plain(value: Any) -> Any:
-    """The value without infinity and NaN, which neither JSON nor CSV can hold: null in their place."""
+    """The value without infinity and NaN, which CSV cannot hold: null in their place."""
     if isinstance(value, dict):
         return {key: plain(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):

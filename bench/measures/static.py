@@ -149,8 +149,7 @@ def classifier_head(model: nn.Module, num_classes: int) -> nn.Module | None:
 
 def outputs_of(module: nn.Module) -> int | None:
     """Outputs of a layer that can be a head, None for any other. A scripted or traced layer keeps its class's name."""
-    name = getattr(module, "original_name", None)
-    weight = getattr(module, "weight", None)
+    name, weight = getattr(module, "original_name", None), getattr(module, "weight", None)
     if not isinstance(weight, Tensor):
         return None
     if isinstance(module, nn.Linear) or name == "Linear":

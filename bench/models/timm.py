@@ -1,4 +1,4 @@
-"""Any model of the `timm` package by its name there: `timm:mixer_b16_224`. An optional extra.
+"""Any model of the `timm` package by its name there: `timm:mixer_b16_224`.
 
 Rewrites no model. Fused attention is switched off unless asked for: it is one operator that counters of
 multiply-accumulates see as nothing, while the same attention written as matrix products counts in full.
@@ -18,7 +18,9 @@ try:
 except ModuleNotFoundError as error:
     if error.name != "timm":
         raise
-    raise UsageError("models named 'timm:…' need the timm package: pip install 'mixer-bench[timm]'") from error
+    raise UsageError(
+        "models named 'timm:…' need the timm package, which is not installed here: pip install timm"
+    ) from error
 
 assert torchvision  # timm imports it too, and fails where the plain import does
 

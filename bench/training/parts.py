@@ -18,7 +18,7 @@ from bench.training.dropout import Streams
 from bench.training.mixing import Mixed
 
 MOST = 4  # Python runs one thread at a time: of more parts, each would wait for the others' Python
-TRIAL = 8  # images that are enough to see whether they depend on each other
+TRIAL = 8  # images that most often are enough to see that they depend on each other
 TOLERATED = 1e-3  # of the gradient's length in float32: the order of additions changes a millionth
 
 Forward = Callable[[Batch], tuple[Tensor, Tensor]]  # a batch -> its mean loss, with its graph, and how many are right
@@ -94,10 +94,12 @@ def total(found: Sequence[Tensor | None]) -> Tensor | None:
     return result
 
 
-def divisible(model: nn.Module, images: Tensor) -> bool:
+def divisible(model: nn.Module, images: Tensor, count: int = 2) -> bool:
     """Whether a batch's gradient is the sum of its parts' gradients, and threads may share the model.
 
-    Tried out in float32 on images (B, 3, H, W), with nn.Dropout switched off, since `Streams` serve that. Not divisible
+    Tried out in float32 on images (B, 3, H, W), with nn.Dropout switched off, since `Streams` serve that: on the first
+    few in two parts, then once on all of them in `count`. Give it a whole batch, for a model may do to a large batch
+    what it does not do to a small one. Not divisible
     is a model that normalises over the batch, mixes its images in any other way, draws random numbers itself, or
     writes to its buffers or attributes while it runs. Leaves model and random state as they were.
     """
@@ -107,17 +109,21 @@ def divisible(model: nn.Module, images: Tensor) -> bool:
     attributes = _attributes(model)
     try:
         with _without_dropout(model):
-            whole = _trial(model, [images])
-            parts = _trial(model, list(images.tensor_split(2)))
+            same_sums = _same_sums(model, images[:TRIAL], 2) and _same_sums(model, images, min(count, len(images)))
         untouched = torch.equal(torch.get_rng_state(), random) and attributes == _attributes(model)
         same = all(torch.equal(was, now) for was, now in zip(buffers, model.buffers(), strict=True))
-        return untouched and same and _close(whole, parts)
+        return untouched and same and same_sums
     except (RuntimeError, ValueError):  # such as a model that wants batches of one size
         return False
     finally:
         torch.set_rng_state(random)
         for buffer, was in zip(model.buffers(), buffers, strict=True):
             buffer.copy_(was)
+
+
+def _same_sums(model: nn.Module, images: Tensor, count: int) -> bool:
+    """Whether the images together and in so many parts give the same logits and the same sum of gradients."""
+    return _close(_trial(model, [images]), _trial(model, list(images.tensor_split(count))))
 
 
 def _trial(model: nn.Module, pieces: Sequence[Tensor]) -> list[Tensor]:

@@ -18,7 +18,7 @@ from bench.suite.recipe import Recipe
 from bench.training import augment, batches
 from bench.training.batches import Batch, Source, derive
 from bench.training.dropout import Streams, bulk_dropout
-from bench.training.parts import MOST, TRIAL, Parts, divisible
+from bench.training.parts import MOST, Parts, divisible
 from bench.training.recorded import Recorder, recordable
 
 TOGETHER = 16  # batches that a GPU augments at once
@@ -84,8 +84,12 @@ def parts_of(setting: Setting) -> Parts | None:
     count = torch.get_num_threads()
     if setting.context.device != "cpu" or setting.recipe.precision == "float16" or not 1 < count <= MOST:
         return None
-    images, _ = setting.tested(torch.arange(min(TRIAL, len(setting.test))))
-    return Parts(count, partial(_forward, setting), setting.model) if divisible(setting.model, images) else None
+    # As many as in a batch, over again where the test set has fewer; each of another brightness, so that parts with the
+    # same images are not alike.
+    images, _ = setting.tested(torch.arange(setting.recipe.batch_size) % len(setting.test))
+    unlike = images * torch.linspace(1, 0.5, len(images), dtype=images.dtype).view(-1, 1, 1, 1)
+    alone = divisible(setting.model, unlike, count)
+    return Parts(count, partial(_forward, setting), setting.model) if alone else None
 
 
 @contextmanager
