@@ -9,6 +9,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from bench.commands import loading
@@ -18,7 +19,7 @@ from bench.plan.fingerprint import Code, models_here
 from bench.plan.planner import plan
 from bench.plan.staleness import Today, changed
 from bench.source import remembered
-from bench.store import Store
+from bench.store import Store, finished
 from bench.verdicts import judge
 
 ROOT = Path(__file__).parent.parent
@@ -210,7 +211,6 @@ def test_other_images_in_the_data_folder_are_measured_again(tmp_path, monkeypatc
     from PIL import Image
 
     from bench.data import present
-    from bench.store import finished
 
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
     for split in ("train", "val"):
@@ -224,15 +224,32 @@ def test_other_images_in_the_data_folder_are_measured_again(tmp_path, monkeypatc
     assert present.sha256(asked, tmp_path / "data", read=False) is None
     after = present.sha256(asked, tmp_path / "data")
     assert after != before
-    row = {"case_id": asked.id, "run_id": "r1", "started_at": "2026-11-25T00:00:00+00:00", "metric": "test_top1_pct"}
-    row |= {"protocol": 1, "epoch": 1, "status": "ok", "device_name": "CPU", "threads": 1, "code_sha256": None}
-    import pandas as pd
-
-    rows = pd.DataFrame([{**row, "dataset_sha256": before, "torch": "2"}]).astype({"started_at": "datetime64[us, UTC]"})
+    rows = stored(asked, dataset_sha256=before)
     known = finished.standing(rows, [asked], ("CPU", 1, "2"), {}, lambda _: before)
     assert list(known[0]) == [asked.id]
     done, again = finished.standing(rows, [asked], ("CPU", 1, "2"), {}, lambda _: after)
     assert (done, again) == ({}, {asked.id: "the data of 'pets' changed since run r1"})
+
+
+def stored(asked: Case, **columns: object) -> pd.DataFrame:
+    """One row of a case as the store gives it."""
+    row = {"case_id": asked.id, "run_id": "r1", "started_at": "2026-11-25T00:00:00+00:00", "metric": "test_top1_pct"}
+    row |= {"protocol": 1, "epoch": 1, "status": "ok", "device_name": "CPU", "threads": 1, "code_sha256": None}
+    typed = pd.DataFrame([{**row, "dataset_sha256": None, "torch": "2", **columns}])
+    return typed.astype({"started_at": "datetime64[us, UTC]"})
+
+
+def test_an_edit_that_is_taken_back_finds_its_old_rows_again(tmp_path):
+    net(tmp_path, NET)
+    first = Code(["tiny_net.py"], tmp_path).of(case())
+    net(tmp_path, WIDER)
+    second = Code(["tiny_net.py"], tmp_path).of(case())
+    later = {"run_id": "r2", "started_at": "2026-11-26T00:00:00+00:00", "code_sha256": second.sha256}
+    rows = pd.concat([stored(case(), code_sha256=first.sha256), stored(case(), **later)], ignore_index=True)
+    net(tmp_path, NET)
+    today = {"tiny_net": Today(Code(["tiny_net.py"], tmp_path), {})}
+    done, again = finished.standing(rows, [case()], ("CPU", 1, "2"), today, lambda _: None)
+    assert (done, again) == ({case().id: "measured 2026-11-25 00:00 UTC"}, {})
 
 
 # Seeds

@@ -10,6 +10,8 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
 _INSTALLED = {"site-packages", "dist-packages"}
+# Never a project's own, even where they run from their source.
+_LIBRARIES = {"bench", "numpy", "timm", "torch", "torchvision"}
 # Folders of plug-ins are searched after everything else, each for its own plug-ins alone.
 PLUGIN_FOLDERS: list[str] = []
 
@@ -38,7 +40,7 @@ def finder(folder: Path, package: str | None = None) -> Find:
 
     def find(name: str) -> Module | None:
         top, *inner = name.split(".")
-        if top in sys.stdlib_module_names or top == "bench":
+        if top in sys.stdlib_module_names or top in _LIBRARIES:
             return None
         spec = top_level(top)
         places = _places(spec, top) if spec else [folder]
@@ -47,12 +49,6 @@ def finder(folder: Path, package: str | None = None) -> Find:
         return _inside(places, [top, *inner])
 
     return find
-
-
-def installed(name: str) -> bool:
-    """Whether a top-level name is a distribution's, neither Python's own nor a project's."""
-    spec = None if name in sys.stdlib_module_names else top_level(name)
-    return spec is not None and any(_INSTALLED & set(place.parts) for place in _places(spec, name))
 
 
 def module_at(path: Path, label: str | None = None, name: str = "", package: str = "") -> Module:
@@ -118,4 +114,4 @@ def plugin_module(name: str, beside: Path) -> Module | None:
         return module_at(path) if path.is_file() else None
     top = name.partition(".")[0]
     spec = top_level(top)
-    return _inside(_places(spec, top) if spec else [beside], name.split("."))
+    return _inside(_places(spec, top), name.split(".")) if spec else None

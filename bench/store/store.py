@@ -164,7 +164,7 @@ class Store:
         )
         for status in ("ok", "failed", "skipped", "timeout"):
             summary[status] = rows["status"].eq(status).groupby(rows["run_id"]).sum()
-        known = self.environments()[["run_id", "commit", "dirty", "torch"]]
+        known = self.environments()[["run_id", "commit", "dirty", "suite_commit", "suite_dirty", "torch"]]
         return summary.reset_index().merge(known, on="run_id", how="left").sort_values("started_at", ignore_index=True)
 
     def finished(
