@@ -7,13 +7,17 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bench.execution.limits import Limits, ended_by, not_beside_others
 from bench.execution.locks import CaseLocks
-from bench.execution.messages import Job, Surroundings, asked, question
+from bench.execution.messages import Job, Recording, Surroundings, asked, question
+from bench.execution.process_executor import ProcessExecutor
+from bench.execution.workers import CannotStart, Forking, Starting
 from bench.plan.case import Case
 
 ROOT = Path(__file__).parent.parent
@@ -87,6 +91,9 @@ def end(how):
         os.kill(os.getpid(), signal.SIGKILL)
     if how == "takes_all":
         held = [torch.ones(2**26) for _ in range(64)]
+        time.sleep(60)
+    if how == "kills_its_parent":
+        os.kill(os.getppid(), signal.SIGKILL)
         time.sleep(60)
     if how == "interrupts":
         raise KeyboardInterrupt
@@ -211,11 +218,11 @@ def test_models_that_exit_crash_or_hang_are_rows_with_reasons_and_the_next_one_i
 
 
 def test_what_was_measured_before_the_end_is_kept_and_every_end_has_its_words(write):
-    ends = ["leaves_at_once", "aborts", "is_killed", "takes_all", "interrupts"]
+    ends = ["leaves_at_once", "aborts", "is_killed", "takes_all", "interrupts", "kills_its_parent"]
     here = write(ends, measure("half"))
     run(here, "--memory-limit", "2GiB", code=3)
     found = rows(here)
-    assert all({row["value"] for row in found if row["model"] == name} == {"4.0", ""} for name in ends)
+    assert all({row["value"] for row in found if row["model"] == name} == {"4", ""} for name in ends)
     reasons = {row["model"]: row["reason"] for row in found if row["status"] == "failed"}
     assert reasons == {
         "leaves_at_once": "ended with exit code 0",
@@ -223,8 +230,9 @@ def test_what_was_measured_before_the_end_is_kept_and_every_end_has_its_words(wr
         "is_killed": "died by signal 9 (SIGKILL), as the system does when memory runs out",
         "takes_all": "used more than 2.0 GiB",
         "interrupts": "KeyboardInterrupt",
+        "kills_its_parent": "was lost together with the process that started it",
     }
-    assert {row["value"] for row in found if row["model"] == "fine"} == {"4.0", "5.0"}
+    assert {row["value"] for row in found if row["model"] == "fine"} == {"4", "5"}
     assert {row["metric"] for row in found if row["status"] == "failed"} == {"half"}, "the measure has no metric"
 
 
@@ -244,7 +252,7 @@ def test_a_run_that_is_ended_leaves_nothing_running_and_keeps_its_rows(write, na
     running.send_signal(getattr(signal, name))
     assert running.wait(timeout=60) == code, running.stderr.read()
     wait_until(lambda: not living(mark), limit_s=10)
-    assert {row["value"] for row in rows(here, "kept")} == {"4.0", "5.0"}
+    assert {row["value"] for row in rows(here, "kept")} == {"4", "5"}
 
 
 def values(found, *, but=("epoch_s", "train_fps", "began_at", "ended_at", "waited_s")):
@@ -282,8 +290,8 @@ def overlap(one, other):
 
 
 def test_cases_run_side_by_side_but_none_beside_a_clock(write):
-    here = write(["a"], measure("dated"), measure("clocked"))
-    run(here, "--jobs", "3")
+    here = write(["a"], measure("dated"), measure("clocked"), measure("static"))
+    run(here, "--jobs", "3", "--exclude", "static*")
     found = spans(rows(here))
     first, second = found["dated"]
     assert overlap(first, second)
@@ -292,22 +300,25 @@ def test_cases_run_side_by_side_but_none_beside_a_clock(write):
 
 
 def test_a_training_that_runs_out_of_time_keeps_its_epochs_and_goes_on_where_it_stopped(write):
-    here = write([], measure("accuracy", training=True), epochs=100_000)
-    done = run(here, "--time-limit", "6s", code=3)
+    here = write([], measure("accuracy", training=True), measure("static"), epochs=100_000)
+    limited = ("--only", "accuracy*", "--time-limit", "6s")
+    done = run(here, *limited, code=3)
     found = rows(here)
     finished = sum(row["metric"] == "test_top1_pct" for row in found)
     assert finished > 1
     assert [row["reason"] for row in found if row["status"] == "timeout"] == ["ran out of time: 6 s (limit)"]
     assert "of 100000" in done.stderr
-    again = run(here, "--time-limit", "6s", code=3)
-    assert f"goes on after epoch {finished}" in again.stderr or "goes on after epoch" in again.stderr
+    again = run(here, *limited, code=3)
+    assert "goes on after epoch" in again.stderr
     assert max(int(float(row["epoch"] or 0)) for row in rows(here)) > finished
 
 
 def test_two_runs_on_one_store_share_the_cases(write):
-    here = write(["a", "b"], measure("dated"))
+    here = write(["a", "b"], measure("dated"), measure("static"))
     both = [
-        subprocess.Popen(command("run", "odd.toml"), cwd=here, env=settings(), stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            command("run", "odd.toml", "--only", "dated*"), cwd=here, env=settings(), stderr=subprocess.PIPE, text=True
+        )
         for _ in range(2)
     ]
     told = [one.communicate()[1] for one in both]
@@ -329,6 +340,45 @@ def test_a_case_that_another_has_in_hand_is_not_taken_and_that_it_had_it_is_reme
     assert ours.take("c")
     assert ours.touched("c"), "it was in their hands after our run began"
     assert CaseLocks(None).take("a")
+
+
+class Silent:
+    """Whom nothing is worth a word."""
+
+    def __getattr__(self, name):
+        return lambda *_: None
+
+
+STATIC = Case(
+    "static/m", "s", "x", "p", "static", "m", "mlp_mixer", num_classes=10, image_size=32,
+    model_args={"patch_size": 16, "width": 8, "depth": 1, "token_mlp": 4, "channel_mlp": 8},
+)  # fmt: skip
+ASKED = Recording("r", "2026-01-02T03:04:05+00:00", ["bench"], "cpu", 1)
+
+
+def test_where_nothing_can_be_forked_a_new_interpreter_does_the_same():
+    found = {}
+    for kind in (Starting, Forking):
+        with closing(ProcessExecutor(kind(), ASKED, (None, None), {}, Limits())) as executor:
+            (outcome,) = executor.execute([STATIC], Silent(), lambda case: True)
+        found[kind] = [(row.metric, row.part, row.value, row.status) for row in outcome.rows], executor.environment
+    assert found[Starting] == found[Forking]
+    assert len(found[Forking][0]) > 10
+
+
+def test_a_worker_that_cannot_be_started_fails_its_case_and_the_next_one_is_tried(monkeypatch):
+    with closing(ProcessExecutor(Forking(), ASKED, (None, None), {}, Limits())) as executor:
+        start, tries = executor._workers.start, iter([True, False])
+
+        def refused(question):
+            if next(tries):
+                raise CannotStart("no worker could be forked: Resource temporarily unavailable")
+            return start(question)
+
+        monkeypatch.setattr(executor._workers, "start", refused)
+        first, second = executor.execute([STATIC, replace(STATIC, image_size=64)], Silent(), lambda case: True)
+    assert first.problem.reason == "no worker could be forked: Resource temporarily unavailable"
+    assert second.problem is None
 
 
 def test_a_question_comes_through_a_pipe_as_it_was():

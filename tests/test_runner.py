@@ -138,6 +138,7 @@ def test_a_dry_run_measures_nothing(folder):
         (["run", "tiny.toml", "--profile", "ful"], 2, "no profile 'ful'. Did you mean 'full'?"),
         (["run", "tinny.toml"], 2, "no such file. Did you mean 'tiny.toml'?"),
         (["run", "tiny.toml", "--device", "cuda"], 2, "device 'cuda'"),
+        (["run", "tiny.toml", "--exclude", "*"], 5, "--exclude * leaves no case"),
         (["run"], 2, "Missing argument"),
         (["report", "--format", "pdf"], 2, "'pdf' is not one of"),
         (["show", "nothing"], 2, "no run 'nothing'"),
@@ -255,6 +256,41 @@ def test_an_export_is_text_that_reports_and_other_stores_read(folder):
     assert direct["claims"] == exported["claims"]
     bench("import", "reference", "--store", "other", cwd=here)
     assert len(json.loads(bench("list", "runs", "--store", "other", "--json", cwd=here).stdout)) == 1
+
+
+def test_output_that_is_not_utf_8_loses_nothing(folder):
+    done = subprocess.run(
+        command("run", "tiny.toml", "--only", "static*"), cwd=folder(), env=settings(PYTHONIOENCODING="cp1252"),
+        capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert b"? 1 reproduced" in done.stdout, "a question mark in place of the circle"
+
+
+@pytest.mark.parametrize("arguments", [["run", "tiny.toml"], ["report", "tiny.toml"]], ids=lambda found: found[0])
+def test_a_bug_ends_with_3_and_its_traceback_and_never_looks_like_a_contradicted_claim(folder, arguments):
+    broken = "import runner; runner.loading.load = lambda paths: 1 / 0; runner.bench()"
+    done = subprocess.run(
+        [sys.executable, "-c", broken, *arguments], cwd=folder(), env=settings(), capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert "ZeroDivisionError" in done.stderr
+
+
+def test_cases_can_be_left_out_by_name(folder):
+    done = bench("run", "tiny.toml", "--dry-run", "--exclude", "accuracy/*", "--exclude", "else*", cwd=folder())
+    assert "1 of 1 cases to measure" in done.stderr
+    bench("run", "tiny.toml", "--dry-run", "--only", "static*", "--exclude", "*", cwd=folder(), check=5)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--time-limit", "soon"), ("--time-limit", "0s"), ("--memory-limit", "8 xB")]
+)
+def test_a_limit_that_cannot_be_read_says_what_one_looks_like(folder, option, value):
+    done = bench("run", "tiny.toml", option, value, cwd=folder(), check=2)
+    assert f"'{value}' is not a" in done.stderr
+    assert "such as" in done.stderr
 
 
 def test_every_command_explains_itself():

@@ -24,6 +24,7 @@ from bench.plan.case import Case
 from bench.records.measurement import DataFacts, Environment, Reading, Status
 from bench.records.metrics import METRICS, Metric, register
 
+MOST_HEARD = 10_000  # words in a row, then somebody looks at the clock again
 GRACE_S = 5.0  # for a worker that is done, or was killed, to be gone
 MOST_TOLD, MOST_TOLD_BYTES = 20, 2**16  # the last lines of what a case printed are passed on
 
@@ -159,7 +160,7 @@ class ProcessExecutor:
         """Whatever the workers said, after a moment's wait for the first word."""
         try:
             event = self._workers.events.get(timeout=Pending.PATIENCE_S)
-            while True:
+            for _ in range(MOST_HEARD):
                 if event.number in hands:  # a worker that nobody waits for any longer may still say something
                     _heard(hands[event.number], event, watcher)
                 event = self._workers.events.get_nowait()

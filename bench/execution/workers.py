@@ -201,8 +201,9 @@ class _Serving:
 
     def __init__(self, events: "queue.Queue[Event]"):
         self.threads = 1
+        self._ready = False
         self.lost = threading.Event()
-        self._events, self._living = events, set[int]()
+        self._events, self._living = events, dict[int, int]()  # number -> process id
         self._answers: queue.Queue[dict[str, Any]] = queue.Queue()
         self._said = _file()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -231,7 +232,7 @@ class _Serving:
 
     def wait_until_ready(self) -> None:
         """Until it has imported what it serves. Raises CannotStart where it never comes to that."""
-        if self._popen is not None and not hasattr(self, "_ready"):
+        if not self._ready:
             told = self._first()
             if "ready" not in told:
                 self.close()
@@ -244,7 +245,7 @@ class _Serving:
         with suppress(OSError):
             self._control.shutdown(socket.SHUT_RDWR)
         with suppress(subprocess.TimeoutExpired):
-            self._popen.wait(END_S)
+            self._popen.wait(END_S if self._ready else 0.0)  # who still imports has forked nobody
         kill_group(self._popen)
         self._popen.wait()
         self._control.close()
@@ -263,14 +264,16 @@ class _Serving:
                 message = b""
             told: dict[str, Any] = json.loads(message) if message else {}
             if "ended" in told:
-                self._living.discard(told["ended"])
+                self._living.pop(told["ended"], None)
                 self._events.put(Event(told["ended"], "ended", code=told["code"]))
                 continue
             if "forked" in told:
-                self._living.add(told["forked"])
+                self._living[told["forked"]] = told["pid"]
             if not told:
                 self.lost.set()
-                for number in self._living:
+                for number, pid in self._living.items():  # they died with it; what they started may not have
+                    with suppress(ProcessLookupError, PermissionError):
+                        os.killpg(pid, signal.SIGKILL)
                     self._events.put(Event(number, "ended"))
             self._answers.put(told)
             if not told:
