@@ -226,7 +226,7 @@ def test_a_model_that_no_longer_builds_here_ends_with_3_and_a_regression_beside_
     broken = SUITE.replace("patch_size = 16, width = 8, depth = 2", "patch_size = 15, width = 8, depth = 2")
     project.suite.write_text(broken)
     done = project.bench("check", "--static-only", code=3)
-    assert "other does not build or run: UsageError" in done.stdout
+    assert "other  static NOT MEASURED: other does not build or run: UsageError" in done.stdout
     project.suite.write_text(broken.replace("depth = 1", "depth = 3"))
     done = project.bench("check", "--static-only", code=1)
     assert "regression: tiny / static; not measured: other / static" in done.stdout
@@ -285,7 +285,11 @@ def test_a_bug_does_not_end_with_the_code_of_a_regression(capsys):
 
 
 def test_a_commit_that_is_nowhere_ends_with_3(project):
-    project.rewrite(baseline_commit="f" * 40)
+    shutil.rmtree(project.folder / ".git")
+    (project.folder / ".gitignore").write_text("*.baseline.json\n")
+    git(project.folder, "init", "--quiet")
+    commit(project.folder)
+    project.rewrite(baseline_commit="f" * 40, baseline_tree="f" * 40)  # and no commit ever changed the baseline
     done = project.bench("check", code=3)
     assert f"baseline code not available: no commit '{'f' * 40}'" in done.stdout
     assert "static PASS" in done.stdout

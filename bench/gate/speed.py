@@ -228,7 +228,7 @@ def _outcome(
 
 def not_measured(part: str, key: str, reason: str) -> str:
     """The line of a part of which nothing is known, with the reason in it."""
-    return f"{part} NOT MEASURED: {reason.removeprefix(key).removeprefix(':').strip()}"
+    return f"{part} NOT MEASURED: {reason.removeprefix(f'{key}: ')}"
 
 
 def _figures(speed: Speed, change: Change) -> Iterator[Figure]:
