@@ -227,7 +227,8 @@ def list_(what: str, suites: tuple[Path, ...], store: str, as_json: bool) -> Non
 
         terminal.table(Store(store).runs().to_dict("records"), as_json)
         return
-    loaded = loading.load(suites or loading.known_suites()) if what in ("suites", "claims") else []
+    asked = suites or (loading.known_suites() if what in ("suites", "claims") else [])
+    loaded = loading.load(asked)  # what a suite's plug-ins bring is listed too, read and not run
     terminal.table(listing.ROWS[what](loaded), as_json)
 
 

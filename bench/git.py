@@ -235,8 +235,7 @@ def _commit(folder: Path) -> str | None:
         return None
     if any("unknown revision" in line for line in said):
         raise GitFailed("the repository has no commit yet")
-    words = re.sub(r"'?(?:[A-Za-z]:)?[\\/][^\s']*'?", "…", said[0].removeprefix("fatal: "))
-    raise GitFailed(f"git will not say which code this is: {words}")
+    raise GitFailed(f"git will not say which code this is: {_pathless(said[0])}")
 
 
 def _said(folder: Path, *arguments: str) -> bytes:
@@ -244,5 +243,10 @@ def _said(folder: Path, *arguments: str) -> bytes:
     done = git(folder, *arguments)
     if done.returncode:
         words = done.stderr.strip().splitlines() or [""]
-        raise GitFailed(f"git {arguments[0]} failed: {words[0].removeprefix('fatal: ')}")
+        raise GitFailed(f"git {arguments[0]} failed: {_pathless(words[0])}")
     return done.stdout.encode(errors="surrogateescape")
+
+
+def _pathless(words: str) -> str:
+    """What git says, as a row may carry it."""
+    return re.sub(r"'?(?:[A-Za-z]:)?[\\/][^\s']*'?", "…", words.removeprefix("fatal: "))

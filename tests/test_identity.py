@@ -6,18 +6,20 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from bench.commands import loading
+from bench.execution.context import Context
 from bench.plan import past
 from bench.plan.case import Case
 from bench.plan.fingerprint import Code, models_here
 from bench.plan.planner import plan
 from bench.plan.staleness import Today, changed
+from bench.registry import measures
 from bench.source import remembered
 from bench.store import Store, finished
 from bench.verdicts import judge
@@ -250,6 +252,23 @@ def test_an_edit_that_is_taken_back_finds_its_old_rows_again(tmp_path):
     today = {"tiny_net": Today(Code(["tiny_net.py"], tmp_path), {})}
     done, again = finished.standing(rows, [case()], ("CPU", 1, "2"), today, lambda _: None)
     assert (done, again) == ({case().id: "measured 2026-11-25 00:00 UTC"}, {})
+
+
+# Checkpoints
+
+
+def test_a_case_of_other_code_does_not_go_on_from_the_checkpoint_of_the_old(tmp_path):
+    sizes = {"patch_size": 4, "width": 8, "depth": 1, "token_mlp": 4, "channel_mlp": 8}
+    images = {"n_train": 32, "n_test": 16, "image_size": 8, "n_classes": 4}
+    recipe = {"epochs": 2, "batch_size": 16, "optimizer": "adamw", "lr": 1e-3}
+    trained = case(
+        measure="accuracy", factory="mlp_mixer", model_args=sizes, num_classes=4, image_size=8, dataset="synthetic",
+        dataset_args=images, recipe=recipe, seed=0, batch_size=16, code_sha256="a" * 64,
+    )  # fmt: skip
+    context = Context(scratch_dir=tmp_path)
+    list(measures.get("accuracy")(trained, context))
+    with pytest.warns(UserWarning, match="made with other code: the training begins anew"):
+        list(measures.get("accuracy")(replace(trained, code_sha256="b" * 64), context))
 
 
 # Seeds
