@@ -145,9 +145,10 @@ def run(wish: RunWish) -> None:
     if wish.dry_run:
         return
     rows, environments = of_run.rows_of(wish.store)
-    today = loading.today(loaded, wish.store)
-    verdicts = of_run.judged(loaded, rows, today)
-    of_run.summarise(loading.claiming(loaded), verdicts, of_run.shown(loaded, rows, today), environments)
+    today, places = loading.today(loaded, wish.store), loading.places(wish.store, DEFAULT_STORE, wish.data)
+    verdicts = of_run.judged(loaded, rows, today, places)
+    shown = of_run.shown(loaded, rows, today)
+    of_run.summarise(loading.claiming(loaded), verdicts, shown, environments, places)
     raise SystemExit(of_run.exit_code(verdicts, wish.strict) if complete else ending.BROKE)
 
 
@@ -175,10 +176,10 @@ def report(suites: tuple[Path, ...], form: str, output: Path | None, store: str,
 
     loaded = loading.claiming(loading.load(suites)) if suites else loading.suites_with_rows(store)
     rows, environments = of_run.rows_of(store)
-    today = loading.today(loaded, store)
-    verdicts = of_run.judged(loaded, rows, today)
+    today, places = loading.today(loaded, store), loading.places(store, DEFAULT_STORE)
+    verdicts = of_run.judged(loaded, rows, today, places)
     rows = of_run.shown(loaded, rows, today)
-    path = drawing.write(loaded, verdicts, rows, environments, form=form, output=output)
+    path = drawing.write(loaded, verdicts, rows, environments, form=form, output=output, places=places)
     if path is not None:
         click.echo(f"report: {path}", err=True)
     raise SystemExit(of_run.exit_code(verdicts, strict=True) if strict else 0)

@@ -14,12 +14,13 @@ from bench.plan.planner import plan
 from bench.records import packed
 from bench.report import build, render_html, render_markdown
 from bench.report.charts import hardware, weights
-from bench.report.charts.frames import named, published_curves
-from bench.report.charts.svg import Absent
+from bench.report.charts.figure import Absent
+from bench.report.charts.frames import published_curves
 from bench.report.claimrows import claim_rows
 from bench.suite.read import load
 from bench.suite.references import reference
 from bench.verdicts import judge
+from bench.verdicts.selection import selected
 
 MACS = {"convmixer_768_32": 20_700_000_000.0, "k5_p2": 150_000_000.0}
 
@@ -153,7 +154,7 @@ def weight_rows(material, models=("cifar", "cifar_patch2")):
             material.row(case, "opposite_cosine", -0.3, part=part, epoch=0),
             material.row(case, "opposite_cosine", -0.9, part=part, epoch=2, detail=units),
         ]
-    return loaded, named(loaded.suite, loaded.sha256, material.frame(made))
+    return loaded, selected(loaded.suite, loaded.sha256, material.frame(made)).rows
 
 
 def test_a_tile_is_a_picture_of_one_pixel_per_weight(material):
@@ -173,15 +174,15 @@ def test_the_figure_of_token_mixing_says_how_opposite_units_were_before_and_afte
     figure = weights.mixing("x", loaded.suite, rows)
     assert "−0.90 in blocks.0.token_mlp.fc1 (before training −0.30)" in figure.reading
     table = pd.read_csv(io.StringIO(figure.csv))
-    assert table["weights_in_127ths_of_largest"].tolist() == ["127 0 0 -127", "-127 0 0 127"]
+    assert table["weights_in_127ths_of_largest"].tolist() == ["[127 0 0 -127]", "[-127 0 0 127]"]
 
 
 def test_a_suite_that_asks_for_pictures_and_has_no_rows_says_so(material):
     loaded, rows = weight_rows(material)
-    assert weights.has_pictures(loaded.suite, rows.iloc[:0])
-    assert not weights.has_pictures(material.suite().suite, rows.iloc[:0])
+    assert weights.has_pictures(loaded.suite, rows[:0])
+    assert not weights.has_pictures(material.suite().suite, rows[:0])
     for draw in (weights.filters, weights.mixing):
-        assert isinstance(draw("x", loaded.suite, rows.iloc[:0]), Absent)
+        assert isinstance(draw("x", loaded.suite, rows[:0]), Absent)
 
 
 # Seconds per epoch
@@ -190,7 +191,7 @@ def test_a_suite_that_asks_for_pictures_and_has_no_rows_says_so(material):
 def test_published_times_come_from_the_log_and_estimates_from_counts(conv):
     loaded, rows, _, _ = conv
     curves, _ = published_curves(loaded.suite, loaded.path.parent)
-    figure = hardware.epoch_times("x", loaded.suite, named(loaded.suite, loaded.sha256, rows), curves)
+    figure = hardware.epoch_times("x", loaded.suite, selected(loaded.suite, loaded.sha256, rows).rows, curves)
     table = pd.read_csv(io.StringIO(figure.csv)).set_index(["device", "basis"])
     assert table.loc[("2080Ti", "published"), "seconds_per_epoch"] == pytest.approx(42.62, abs=0.005)
     t4 = devices.DEVICES["t4"]
@@ -207,7 +208,7 @@ def test_a_measured_epoch_is_carried_over_to_all_images_and_drawn_solid(material
     timed = [replace(material.row(case, "epoch_s", 4.0, epoch=epoch), n_train=2000) for epoch in (1, 2)]
     both = pd.concat([rows, material.frame(timed)], ignore_index=True)
     curves, _ = published_curves(loaded.suite, loaded.path.parent)
-    figure = hardware.epoch_times("x", loaded.suite, named(loaded.suite, loaded.sha256, both), curves)
+    figure = hardware.epoch_times("x", loaded.suite, selected(loaded.suite, loaded.sha256, both).rows, curves)
     # 4 s for 2,000 images are 100 s for 50,000
     assert pd.read_csv(io.StringIO(figure.csv)).set_index("basis").loc["measured", "seconds_per_epoch"] == 100.0
     assert ">measured 100 s<" in figure.svg.replace("\N{NO-BREAK SPACE}", " ")
@@ -216,5 +217,5 @@ def test_a_measured_epoch_is_carried_over_to_all_images_and_drawn_solid(material
 def test_published_times_alone_draw_nothing(conv):
     loaded, rows, _, _ = conv
     curves, _ = published_curves(loaded.suite, loaded.path.parent)
-    empty = named(loaded.suite, loaded.sha256, rows).iloc[:0]
+    empty = selected(loaded.suite, loaded.sha256, rows).rows[:0]
     assert isinstance(hardware.epoch_times("x", loaded.suite, empty, curves), Absent)

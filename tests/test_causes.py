@@ -258,3 +258,19 @@ def test_rows_carry_epoch_and_cause_and_the_verdict_refuses_the_mean_and_keeps_t
     assert loss.checks[0].measured is None
     assert "first: blocks.1.depthwise.norm" in loss.checks[0].reason
     assert top1.checks[0].measured.point == accuracies[-1].value
+
+
+def test_a_network_that_says_nan_is_right_on_no_image():
+    """The argmax of NaN is class 0: without a look at the logits, every image of class 0 would be right."""
+
+    class Nan(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.tensor(float("nan")))
+
+        def forward(self, images):
+            return self.weight * images.flatten(1)[:, :4]
+
+    last = curve(Nan())[-1]
+    assert last.test_loss is None
+    assert (last.train_top1_pct, last.test_top1_pct) == (0.0, 0.0)

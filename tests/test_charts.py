@@ -3,16 +3,17 @@
 import math
 from dataclasses import replace
 
-import pandas as pd
 import pytest
 
 from bench.records import written
 from bench.report.charts.accuracy import accuracies
-from bench.report.charts.forest import numbers_beside, place
-from bench.report.charts.frames import fullest, named, published_curves, published_of
+from bench.report.charts.forest import numbers_beside
+from bench.report.charts.frames import published_curves, published_of
 from bench.report.charts.labels import apart, within
 from bench.statistics.intervals import Interval
-from bench.verdicts import CheckVerdict
+from bench.verdicts import CheckVerdict, judge
+from bench.verdicts.placement import place
+from bench.verdicts.selection import fullest, grouped, of, selected
 
 
 def check(point=None, low=None, high=None, *, half=0.0, published=None, unit="%", **changes):
@@ -29,7 +30,7 @@ def suite(material):
 
 @pytest.fixture(scope="module")
 def rows(material, suite):
-    return named(suite.suite, suite.sha256, material.rows())
+    return selected(suite.suite, suite.sha256, material.rows()).rows
 
 
 # How numbers are written
@@ -136,23 +137,76 @@ def test_rows_get_the_names_of_the_suite_and_a_case_comes_from_its_newest_run(ma
     case = next(case for case in material.plan(suite.suite, suite.sha256, "quick") if case.measure == "static")
     old, new = material.row(case, "params", 1), material.row(case, "params", 2)
     old = replace(old, run_id="run-9", started_at="2026-01-01T00:00:00+00:00")
-    found = named(suite.suite, suite.sha256, material.frame([new, old]))
-    assert found["value"].tolist() == [2]
-    assert found[["measure_key", "model"]].to_numpy().tolist() == [["static", "mlp_mixer"]]
+    found = selected(suite.suite, suite.sha256, material.frame([new, old])).rows
+    assert [(each.value, each.case.measure_key, each.case.model) for each in found] == [(2, "static", "mlp_mixer")]
 
 
 def test_rows_that_failed_or_were_measured_by_an_older_protocol_are_not_drawn(material, suite):
     case = next(case for case in material.plan(suite.suite, suite.sha256, "quick") if case.measure == "static")
     failed = material.row(case, "params", None, status="failed", reason="no memory")
     old = replace(material.row(case, "macs", 5), protocol=0)
-    assert named(suite.suite, suite.sha256, material.frame([failed, old])).empty
+    assert selected(suite.suite, suite.sha256, material.frame([failed, old])).rows == ()
 
 
-def test_a_full_profile_is_drawn_before_a_reduced_one_and_cuda_before_cpu():
-    both = pd.DataFrame({"reduced": [True, False, False], "device": ["cuda", "cpu", "cuda"], "value": [1, 2, 3]})
-    assert fullest(both)["value"].tolist() == [3]
-    assert fullest(both[:2])["value"].tolist() == [2]
-    assert fullest(both[:1])["value"].tolist() == [1]
+def accuracy_rows(material, suite, profile: str, device: str, seeds: tuple[int, ...], top: float) -> list:
+    """The last epochs of one model, as rows of so many seeds."""
+    planned = material.plan(suite.suite, suite.sha256, profile, device)
+    cases = [c for c in planned if c.measure_key == "accuracy" and c.model == "mlp_mixer" and c.seed in seeds]
+    return [
+        material.row(case, "test_top1_pct", top, epoch=epoch)
+        for case in cases
+        for epoch in range(1, case.recipe["epochs"] + 1)
+    ]
+
+
+def test_a_full_profile_is_drawn_before_a_reduced_one_then_most_seeds_then_cuda_as_a_verdict_chooses(material, suite):
+    quick = accuracy_rows(material, suite, "quick", "cuda", (0,), 1.0)
+    cpu, cuda = (accuracy_rows(material, suite, "paper", device, (0,), 2.0) for device in ("cpu", "cuda"))
+    more = accuracy_rows(material, suite, "paper", "cpu", (0, 1), 3.0)
+
+    def device(*found: list) -> set[tuple[str, bool]]:
+        rows = selected(suite.suite, suite.sha256, material.frame([row for each in found for row in each])).rows
+        return {(each.row.device, each.reduced) for each in fullest(rows)}
+
+    assert device(quick) == {("cuda", True)}
+    assert device(quick, cpu) == {("cpu", False)}
+    assert device(quick, cpu, cuda) == {("cuda", False)}
+    assert device(cuda, more) == {("cpu", False)}
+
+
+def test_a_bar_shows_the_run_that_the_verdict_took_and_not_a_newer_one_that_failed(material, suite):
+    whole = accuracy_rows(material, suite, "paper", "cpu", (0, 1, 2), 80.0)
+    later = {"run_id": "run-9", "started_at": "2026-12-01T00:00:00+00:00"}
+    broken = [replace(row, value=15.0, **later) for row in whole if row.epoch <= 5]
+    ended = [replace(row, value=None, status="failed", reason="killed", epoch=None, **later) for row in broken[:1]]
+    frame = material.frame([*whole, *broken, *ended])
+    (line,) = accuracies(suite.suite, selected(suite.suite, suite.sha256, frame).rows).to_dict("records")
+    judged = {v.claim: v.checks[0] for v in judge(suite.suite, suite.sha256, frame, suite_path="s.toml")}
+    assert line["top1_pct"] == judged["H1"].measured.point == 80.0
+
+
+def test_a_training_that_no_verdict_would_take_is_not_drawn_either(material, suite):
+    short = [row for row in accuracy_rows(material, suite, "paper", "cpu", (0,), 80.0) if row.epoch <= 5]
+    assert accuracies(suite.suite, selected(suite.suite, suite.sha256, material.frame(short)).rows).empty
+
+
+def test_a_seed_that_nobody_planned_is_in_no_bar(material, suite):
+    rows = accuracy_rows(material, suite, "paper", "cpu", (0, 1, 2), 80.0)
+    planned = material.plan(suite.suite, suite.sha256, "paper", "cpu", 5)
+    case = next(c for c in planned if c.measure_key == "accuracy" and c.model == "mlp_mixer" and c.seed == 4)
+    rows += [material.row(case, "test_top1_pct", 10.0, epoch=e) for e in range(1, case.recipe["epochs"] + 1)]
+    (line,) = accuracies(suite.suite, selected(suite.suite, suite.sha256, material.frame(rows)).rows).to_dict("records")
+    assert (line["top1_pct"], line["seeds"]) == (80.0, 3)
+
+
+def test_a_case_whose_newest_run_failed_is_named_with_run_and_reason(material, suite):
+    case = next(c for c in material.plan(suite.suite, suite.sha256, "quick") if c.measure == "static")
+    good = material.row(case, "params", 1)
+    bad = replace(good, value=None, status="failed", reason="boom", run_id="run-9", started_at="2026-12-01T00:00:00Z")
+    found = selected(suite.suite, suite.sha256, material.frame([good, bad]))
+    assert [(each.case, each.run_id, each.words) for each in found.failures] == [(case.name, "run-9", "failed: boom")]
+    again = replace(good, run_id="run-10", started_at="2026-12-02T00:00:00Z")
+    assert selected(suite.suite, suite.sha256, material.frame([good, bad, again])).failures == ()
 
 
 def test_the_published_accuracy_of_a_model_is_the_one_its_claim_prints(suite):
@@ -177,10 +231,10 @@ def test_a_curve_whose_file_is_missing_is_named_and_the_rest_is_drawn(suite, tmp
 
 
 def test_accuracies_are_the_best_epoch_where_the_source_reports_the_best(suite, rows):
-    trained = rows[(rows["metric"] == "test_top1_pct") & (rows["model"] == "mlp_mixer")]
-    trained = trained[trained["measure_key"] == "accuracy"]
-    best = trained.groupby("case_id")["value"].max()
+    trained = [each for each in of(rows, "test_top1_pct") if each.case.model == "mlp_mixer"]
+    trained = [each for each in trained if each.case.measure_key == "accuracy"]
+    best = [max(each.value for each in seed) for seed in grouped(trained, lambda each: each.row.seed).values()]
     line = accuracies(suite.suite, trained).iloc[0]
     assert line["at"] == "best epoch"
-    assert line["top1_pct"] == pytest.approx(float(best.sum()) / 3)
+    assert line["top1_pct"] == pytest.approx(sum(best) / 3)
     assert line["last_epoch_pct"] <= line["best_epoch_pct"]

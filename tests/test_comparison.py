@@ -195,7 +195,46 @@ def test_a_seed_whose_loss_was_not_finite_is_named_and_not_stepped_over(run):
     assert tables.apart(found) == [{"not comparable": line}]
 
 
+def test_equal_differences_in_every_seed_are_no_proof_that_an_accuracy_got_better(run):
+    first, second = run(A, *curve([80.0], 0), *curve([81.0], 1)), run(B, *curve([80.1], 0), *curve([81.1], 1))
+    last, _ = compare(first, second).compared
+    # 10,000 test images resolve sqrt(0.8 * 0.2 + 0.801 * 0.199) of a share on the pair, 1.11 points; two seeds of it
+    half = 196 * math.sqrt((0.8 * 0.2 + 0.801 * 0.199) / 10_000) / math.sqrt(2)
+    assert last.effect.high - last.effect.point == pytest.approx(half, rel=1e-3)
+    assert last.word == "no change shown"
+
+
+def test_equal_differences_of_a_loss_have_no_interval(run):
+    def losses(value: float) -> list[tuple]:
+        return [(each, "test_loss", value, more) for seed in (0, 1) for each, _, _, more in curve([value], seed)]
+
+    assert only(compare(run(A, *losses(0.5)), run(B, *losses(0.25)))).word == "no interval"
+
+
+@pytest.mark.parametrize(("metric", "word"), [("params", "different, more"), ("coverage_pct", "different, higher")])
+def test_a_count_that_differs_is_more_or_fewer_and_neither_better_nor_worse(run, metric, word):
+    found = compare(run(A, (case(), metric, 90.0, {})), run(B, (case(), metric, 91.0, {})))
+    assert tables.compared(found)[0]["word"] == word
+    back = compare(run(A, (case(), "params", 91, {})), run(B, (case(), "params", 90, {})))
+    assert tables.compared(back)[0]["word"] == "different, fewer"
+
+
+def test_what_changed_without_an_interval_is_not_hidden_with_what_did_not_change(run):
+    timing = case(measure="timing", batch_size=1)
+    first = run(A, *curve([21.7], 0), (timing, "latency_p50_s", 0.010, {}), (case(), "params", 9, {}))
+    second = run(B, *curve([19.35], 0), (timing, "latency_p50_s", 0.0187, {}), (case(), "params", 9, {}))
+    found = compare(first, second, only_changed=True)
+    assert [each.metric for each in found.compared] == ["test_top1_pct", "test_top1_pct", "latency_p50_s"]
+    assert found.notes[0] == "1 quantity without a change is left out."
+
+
 # What is not comparable
+
+
+def test_modules_that_only_one_run_has_are_named(run):
+    rows = [(case(), "params_by_module", 5, {"part": part}) for part in ("6", "7", "8")]
+    found = compare(run(A, rows[0]), run(B, *rows))
+    assert tables.apart(found) == [{"not comparable": "params_by_module mixer (7, 8): measured no | yes"}]
 
 
 def test_other_threads_are_named_with_both_values(run):
@@ -322,7 +361,7 @@ def test_the_command_prints_a_table_and_says_that_speed_is_no_gate(store):
     done = command(store, "run-a", "last")
     assert done.returncode == 0, done.stderr
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
-    assert "mixer params 1,000 parameters 1,100 parameters +100, +10.00 % different, worse" in lines
+    assert "mixer params 1,000 parameters 1,100 parameters +100, +10.00 % different, more" in lines
     assert any(line.startswith("mixer fps") and line.endswith("worse (no gate)") for line in lines)
     assert "`bench check` is" in done.stderr
 
@@ -330,7 +369,7 @@ def test_the_command_prints_a_table_and_says_that_speed_is_no_gate(store):
 def test_the_command_prints_json_with_null_for_a_bound_that_is_not_there(store):
     found = json.loads(command(store, A, B, "--json", "--only-changed").stdout)
     assert found["runs"] == [A, B]
-    assert {each["metric"] for each in found["compared"]} == {"params", "fps"}
+    assert {each["metric"] for each in found["compared"]} == {"params", "fps", "test_top1_pct"}
     whole = json.loads(command(store, A, B, "--json").stdout)
     assert next(e for e in whole["compared"] if e["metric"] == "test_top1_pct")["effect"]["low"] is None
 

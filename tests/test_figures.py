@@ -12,13 +12,15 @@ from bench.report.charts.accuracy import accuracies, accuracy_bars
 from bench.report.charts.bars import counted
 from bench.report.charts.curves import learning_curves
 from bench.report.charts.draw import figures_of, forest_of
+from bench.report.charts.figure import Absent
 from bench.report.charts.forest import forest
-from bench.report.charts.frames import PublishedCurve, named, published_curves
+from bench.report.charts.frames import PublishedCurve, published_curves
 from bench.report.charts.palette import ALL_COLOURS, COLOURS, LEAST_WIDTH, SERIES, SHAPES, VERDICT_COLOURS, WIDTH
 from bench.report.charts.studies import grid_of
-from bench.report.charts.svg import Absent, axes, canvas, colours_of, finish, styled
+from bench.report.charts.svg import axes, canvas, colours_of, finish, styled
 from bench.statistics.intervals import Interval
 from bench.verdicts import WORDS
+from bench.verdicts.selection import grouped, of, selected
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +30,7 @@ def suite(material):
 
 @pytest.fixture(scope="module")
 def rows(material, suite):
-    return named(suite.suite, suite.sha256, material.rows())
+    return selected(suite.suite, suite.sha256, material.rows()).rows
 
 
 @pytest.fixture(scope="module")
@@ -40,24 +42,24 @@ def figures(material, suite, rows):
     for name in ("mlp_mixer", "convmixer", "mobilevit_xxs"):
         other = material.suite(name)
         curves, _ = published_curves(other.suite, other.path.parent)
-        measured = named(other.suite, other.sha256, material.rows(name=name))
+        measured = selected(other.suite, other.sha256, material.rows(name=name)).rows
         found += figures_of(other.suite, measured, curves, [])
     return found
 
 
 def test_a_figure_without_rows_says_so_and_what_to_measure(suite, rows):
-    found = accuracy_bars("x", suite.suite, rows.iloc[:0])
+    found = accuracy_bars("x", suite.suite, rows[:0])
     assert isinstance(found, Absent)
     assert (found.reason, found.measure) == ("No model was trained.", "accuracy")
 
 
 def test_a_reduced_run_says_in_its_reading_that_it_is_not_comparable(material, suite):
-    quick = named(suite.suite, suite.sha256, material.rows("quick", "cpu"))
+    quick = selected(suite.suite, suite.sha256, material.rows("quick", "cpu")).rows
     assert accuracy_bars("x", suite.suite, quick).reading.startswith("A reduced run, not comparable")
 
 
 def test_the_parameter_figure_writes_its_subtraction_out(material):
-    found = counted("x", [verdict for verdict in material.verdicts() if verdict.claim in ("H7", "H8")])
+    found = counted("x", material.suite().suite, [v for v in material.verdicts() if v.claim in ("H7", "H8")])
     # 147,456 - 17,536 = 129,920, which is 88.1 % of 147,456
     assert 147_456 - 17_536 == 129_920
     assert "147,456 − 129,920 = 17,536" in found.reading
@@ -69,7 +71,7 @@ def test_a_loss_that_is_nan_leaves_a_gap_and_is_named_never_averaged_away(materi
     raw = material.rows()
     bad = (raw["metric"] == "test_loss") & (raw["model"] == "mlp_mixer") & (raw["epoch"] == 7) & (raw["seed"] == 0)
     raw["value"] = raw["value"].mask(bad)
-    found = named(suite.suite, suite.sha256, raw)
+    found = selected(suite.suite, suite.sha256, raw).rows
     figure = learning_curves("x", suite.suite, found, [], "cifar10", "as_run")
     assert "Not finite, so a gap: test_loss of MLP-Mixer at epoch 7." in figure.note
     table = pd.read_csv(io.StringIO(figure.csv))
@@ -88,7 +90,7 @@ def test_published_curves_are_grey_and_stand_behind_the_measured_ones(material, 
 
 
 def test_a_published_curve_reaches_only_as_far_as_what_was_measured(material, suite):
-    quick = named(suite.suite, suite.sha256, material.rows("quick", "cpu"))
+    quick = selected(suite.suite, suite.sha256, material.rows("quick", "cpu")).rows
     curves, _ = published_curves(suite.suite, suite.path.parent)
     assert suite.suite.profiles["quick"].recipe["epochs"] == 3
     drawn = learning_curves("x", suite.suite, quick, curves, "cifar10", "as_run").svg
@@ -128,10 +130,10 @@ def test_costs_over_size_carry_their_exponent_made_quadratic_material_gives_2(fi
 
 def test_models_trained_on_different_data_are_never_pooled(material):
     other = material.suite("mlp_mixer")
-    rows = named(other.suite, other.sha256, material.rows(name="mlp_mixer"))
-    trained = rows[(rows["metric"] == "test_top1_pct") & (rows["model"] == "resnet")]
+    rows = selected(other.suite, other.sha256, material.rows(name="mlp_mixer")).rows
+    trained = [each for each in of(rows, "test_top1_pct") if each.case.model == "resnet"]
     table = accuracies(other.suite, trained)
-    assert len(table) == trained[["dataset_key", "recipe_key"]].drop_duplicates().shape[0] == 8
+    assert len(table) == len(grouped(trained, lambda each: (each.case.dataset_key, each.case.recipe_key))) == 8
     assert (table["seeds"] == 3).all()
 
 

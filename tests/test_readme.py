@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import yaml
@@ -108,11 +109,24 @@ def test_the_committed_report_is_the_one_that_the_committed_rows_give(tmp_path, 
     )
     assert done.returncode == 0, done.stderr
     committed = ROOT / "reports/reference" / again.name
-    assert undated(again) == undated(committed)
+    assert words(again) == words(committed)
     figures = sorted(tmp_path.glob("*_figures/*"))
     assert bool(figures) == (form == "md")
-    for figure in figures:
-        assert figure.read_bytes() == (committed.parent / figure.parent.name / figure.name).read_bytes(), figure.name
+    assert {figure.name for figure in figures} == {f.name for f in committed.parent.glob("*_figures/*") if figures}
+    for figure in figures:  # what a figure says, not the bytes that one version of a library draws it with
+        assert texts(figure) == texts(committed.parent / figure.parent.name / figure.name), figure.name
+
+
+def texts(figure: Path) -> tuple[str, list[str]]:
+    """What a figure tells to who cannot see it, and the words and numbers in it."""
+    root = ElementTree.parse(figure).getroot()
+    return root.attrib["aria-label"], sorted("".join(e.itertext()) for e in root.iter() if e.tag.endswith("}text"))
+
+
+def words(page: Path) -> str:
+    """A page without the moment at which it was drawn, and without how its figures are drawn."""
+    drawing = r'<svg [^>]*?class="drawing"[^>]*>.*?</svg>|<svg [^>]*?role="img".*?</svg>'
+    return re.sub(drawing, "a figure", undated(page), flags=re.DOTALL)
 
 
 def undated(page: Path) -> str:

@@ -166,6 +166,32 @@ def test_a_tile_filters_the_table_says_so_and_writes_it_into_the_fragment(open_p
     assert "#" not in page.url
 
 
+def test_a_search_leaves_the_claims_that_have_the_words_and_show_all_brings_the_others_back(open_page):
+    page = open_page()
+    page.fill(".shown input", "parameters")
+    found = shown(page)
+    assert 0 < len(found) < 17
+    assert page.inner_text(".shown span").startswith(f"{len(found)} of 17 claims")
+    assert page.url.endswith("#find=parameters")
+    page.click(".shown button")
+    assert len(shown(page)) == 17
+    assert "#" not in page.url
+    assert shown(open_page("#find=parameters")) == found
+
+
+def test_a_command_is_never_cut_and_has_a_button_that_copies_it(open_page):
+    page = open_page("#open=H1", width=768)
+    boxes = page.eval_on_selector_all("pre.command", "all => all.filter(c => c.scrollWidth > c.clientWidth + 1).length")
+    assert boxes == 0
+    assert page.locator("#H1 pre.command button").inner_text() == "Copy"
+
+
+def test_marks_tell_their_numbers_to_a_pointer_that_rests_on_them(open_page):
+    told = open_page().eval_on_selector_all("svg.drawing title", "all => all.map(t => t.textContent)")
+    assert any(text.startswith("H1: ") for text in told)
+    assert len(told) > 20
+
+
 def test_filter_sort_and_open_state_come_back_from_the_fragment(open_page):
     page = open_page("#verdict=not-measured&sort=verdict&open=H4")
     assert shown(page) == ["H4", "H5", "H17"]

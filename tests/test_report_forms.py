@@ -171,7 +171,7 @@ def test_a_report_that_cannot_be_written_is_an_error_with_its_path(material, tmp
 
 
 def test_every_fact_of_an_environment_that_is_shown_exists():
-    from bench.report.compose import FACTS
+    from bench.report.provenance import FACTS
 
     assert FACTS.keys() <= Environment.__dataclass_fields__.keys()
 

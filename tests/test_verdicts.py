@@ -244,9 +244,60 @@ def test_only_seeds_that_every_quantity_has_are_paired():
     assert found.reason.startswith("2 of 3 seeds")
 
 
-def test_a_fourth_seed_that_nobody_planned_is_evidence_too():
-    found = check(TOP1, trained("small", [81.0, 81.0, 81.0]), trained("small", {4: 82.0}))
-    assert found.conditions["seeds"] == "0, 1, 2, 4"
+def test_a_seed_that_nobody_planned_is_shown_and_decides_nothing():
+    planned = trained("small", [81.0, 81.5, 82.0])
+    found, more = check(TOP1, planned), check(TOP1, planned, trained("small", {4: 12.0, 5: 99.0}))
+    assert (more.verdict, more.measured, more.conditions["seeds"]) == (found.verdict, found.measured, "0, 1, 2")
+    assert [(sample.seed, sample.value) for sample in more.further] == [(4, 12.0), (5, 99.0)]
+    assert found.further == ()
+
+
+def test_seeds_beyond_the_plan_never_stand_in_for_a_planned_one():
+    found = check(TOP1, trained("small", {0: 81.0, 1: 81.5, 7: 82.0}))  # the profile plans 0, 1 and 2
+    assert (found.verdict, found.reason[:15]) == ("inconclusive", "2 of 3 seeds: 8")
+
+
+def test_a_check_that_needs_more_seeds_than_are_planned_is_decided_by_the_first_of_them():
+    found = check({**TOP1, "min_seeds": 4}, trained("small", [80.0, 81.0, 82.0, 81.0, 10.0]))
+    assert [sample.seed for sample in found.samples] == [0, 1, 2, 3]
+    assert [sample.seed for sample in found.further] == [4]
+
+
+def test_a_plugins_accuracy_without_seeds_still_needs_the_seeds_that_its_check_asks_for():
+    claim = {"kind": "retrain", "published": 100, "unit": "parameters", "measured": "small_params", "min_seeds": 3}
+    found = check(claim, rows("static/small", "params", 100))
+    assert (found.verdict, found.reason[:12]) == ("inconclusive", "0 of 3 seeds")
+
+
+def test_two_seeds_that_agree_by_chance_have_the_spread_of_their_test_images():
+    claim = {**TOP1, "published": 80.0, "tolerance": 0.04, "min_seeds": 2}
+    found = check(claim, trained("small", [80.05, 80.05], n_test=2_000))
+    half = 196 * math.sqrt(0.8005 * 0.1995 / 2_000) / math.sqrt(2)  # ± 1.24 points
+    assert found.measured.high - found.measured.point == pytest.approx(half, rel=1e-4)
+    assert found.verdict == "inconclusive"  # an interval of no width would lie wholly above 80.04
+
+
+def test_seeds_that_scatter_more_than_their_test_images_resolve_keep_students_interval():
+    found = check({**TOP1, "min_seeds": 2}, trained("small", [80.0, 90.0]))
+    assert found.measured.method == "95 % Student's t of the mean"
+
+
+def test_equal_differences_of_paired_seeds_have_the_spread_of_both_accuracies():
+    found = check({**GAIN, "min_seeds": 2}, trained("small", [80.0, 81.0]), trained("large", [80.1, 81.1]))
+    both = 196 * math.sqrt((0.8 * 0.2 + 0.801 * 0.199) / 10_000)
+    assert found.measured.high - found.measured.point == pytest.approx(both / math.sqrt(2), rel=1e-3)
+    assert found.verdict == "inconclusive"
+
+
+def test_equal_losses_say_nothing_of_their_spread():
+    claim = {"kind": "retrain", "published": 0.6, "unit": "nats", "measured": "small_loss", "tolerance": 0.05}
+    found = check({**claim, "min_seeds": 2}, trained("small", [0.5, 0.5], "test_loss"))
+    assert (found.verdict, found.measured.bounded) == ("inconclusive", False)
+
+
+def test_seeds_that_had_every_image_right_still_have_an_interval():
+    found = check({**TOP1, "published": 100.0, "tolerance": 0.0}, trained("small", [100.0] * 3))
+    assert found.measured.low < 100.0
 
 
 @pytest.mark.parametrize(
@@ -369,16 +420,48 @@ def test_rows_of_cpu_and_cuda_are_never_mixed_and_the_device_with_more_seeds_spe
     assert found.conditions["set apart"] == "cpu rows"
 
 
-def test_the_newest_run_replaces_an_older_one_and_a_failed_one_replaces_nothing():
-    newer = {"run_id": "run2", "started_at": "2026-02-01T00:00:00"}
-    failed = {"run_id": "run3", "started_at": "2026-03-01T00:00:00", "status": "failed", "reason": "killed"}
-    found = check(
-        COUNT,
-        rows("static/small", "params", 99),
-        rows("static/small", "params", 100, **newer),
-        rows("static/small", "params", None, **failed),
-    )
+NEWER = {"run_id": "run2", "started_at": "2026-02-01T00:00:00"}
+FAILED = {"run_id": "run3", "started_at": "2026-03-01T00:00:00", "status": "failed", "reason": "killed"}
+
+
+def test_the_newest_run_replaces_an_older_one():
+    found = check(COUNT, rows("static/small", "params", 99), rows("static/small", "params", 100, **NEWER))
     assert (found.verdict, found.samples[0].run_id) == ("reproduced", "run2")
+
+
+@pytest.mark.parametrize("value", [100, 99])
+def test_a_count_that_the_newest_run_could_not_take_is_open_whatever_an_older_one_counted(value):
+    found = check(COUNT, rows("static/small", "params", value), rows("static/small", "params", None, **FAILED))
+    assert (found.verdict, found.side, found.samples[0].run_id) == ("inconclusive", None, "run1")
+    assert found.reason.endswith("But run run3 could not measure it since: killed.")
+
+
+def test_an_open_question_of_a_count_is_not_answered_by_a_run_before_the_failure():
+    claim = {"kind": "open", "unit": "parameters", "measured": "small_params"}
+    failed = rows("static/small", "params", None, **{**FAILED, "status": "timeout", "reason": "60 s"})
+    assert check(claim, rows("static/small", "params", 99), failed).verdict == "inconclusive"
+
+
+def test_a_training_is_judged_and_names_the_newer_run_that_failed():
+    failed = rows("accuracy/small/cifar/run/seed1", "train_loss", None, **FAILED, epoch=None)
+    found = check(TOP1, trained("small", [80.0, 81.0, 82.0]), failed[:1])
+    assert found.verdict == "reproduced"
+    assert found.reason.endswith("But run run3 could not measure it since: killed.")
+
+
+@pytest.mark.parametrize("changes", [{"status": "skipped"}, {"started_at": "2025-01-01T00:00:00"}, {"run_id": "run1"}])
+def test_what_was_skipped_or_failed_before_says_nothing_against_a_count(changes):
+    failed = rows("static/small", "params", None, **{**FAILED, **changes})
+    found = check(COUNT, rows("static/small", "params", 100), failed)
+    assert (found.verdict, found.reason) == ("reproduced", "Measured 100 parameters, as published.")
+
+
+def test_a_clock_that_failed_on_another_machine_says_nothing_against_this_one():
+    claim = {"kind": "open", "unit": "images/s", "measured": "small_fps"}
+    good = rows("timing/small/batch1", "fps", [2.0] * 6)
+    elsewhere = rows("timing/small/batch1", "fps", None, **FAILED, device_name="Epyc")
+    assert "could not" not in check(claim, good, elsewhere).reason
+    assert "could not" in check(claim, good, rows("timing/small/batch1", "fps", None, **FAILED)).reason
 
 
 @pytest.mark.parametrize(("key", "other"), [("n_test", 2_000), ("dataset_sha256", "d2"), ("precision", "bfloat16")])
@@ -556,8 +639,8 @@ def test_tally_exit_code_and_findings():
     assert tally(judged) == {word: int(word in one_each) for word in WORDS}
     assert (exit_code(judged), exit_code(judged[:3])) == (1, 0)
     assert (judged_any(judged[:1]), judged_any(judged[1:2])) == (False, True)
-    assert [claim for claim, _ in findings(judged)] == ["H4", "H3", "H2", "H1"]
-    assert [claim for claim, _ in findings(judged, limit=1)] == ["H4"]
+    assert [told.claim for told, _ in findings(judged)] == ["H4", "H3", "H2", "H1"]
+    assert [told.claim for told, _ in findings(judged, limit=1)] == ["H4"]
     assert findings(judged)[0][1].startswith("It is so. Contradicted. Measured 100 parameters, above the published 99")
 
 

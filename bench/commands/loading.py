@@ -5,6 +5,7 @@ Reads suite files; measures and draws nothing.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from bench.errors import NothingSelected
 from bench.plan.answers import unanswered
@@ -46,6 +47,13 @@ def suites_with_rows(store: str) -> list[LoadedSuite]:
     found = claiming(load(known_suites()))
     known = Store(store).suites()
     return [each for each in found if each.suite.id in known] or found
+
+
+def places(store: str, default: str, data: Path | None = None) -> Any:
+    """Where rows and images are, as far as printed commands have to say it."""
+    from bench.report.provenance import Places
+
+    return Places(None if store == default else store, None if data is None else str(data))
 
 
 def claiming(loaded: list[LoadedSuite]) -> list[LoadedSuite]:

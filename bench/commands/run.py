@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bench.execution.executor import Executor
     from bench.execution.workers import Workers
     from bench.git import CodeState
+    from bench.report.provenance import Places
     from bench.store import Store
     from bench.store.store import Rows
     from bench.verdicts import Verdict
@@ -160,14 +161,24 @@ def rows_of(store: str) -> "tuple[Rows, Rows]":
     return rows.assign(torch=rows["torch"].fillna(rows["run_id"].map(torches))), environments
 
 
-def judged(loaded: Sequence[LoadedSuite], rows: "Rows", today: Mapping[str, Today]) -> "list[Verdict]":
-    """The verdicts on all claims of the suites, by today's code of each."""
+def judged(
+    loaded: Sequence[LoadedSuite], rows: "Rows", today: Mapping[str, Today], places: "Places | None" = None
+) -> "list[Verdict]":
+    """The verdicts on all claims of the suites, by today's code of each.
+
+    Args:
+        places: those of store and data, for the commands in the verdicts.
+    """
+    from bench.report.provenance import suite_file
     from bench.verdicts import judge
 
+    more = places.of_run() if places else ()
     return [
         verdict
         for each in loaded
-        for verdict in judge(each.suite, each.sha256, rows, suite_path=str(each.path), today=today[each.suite.id])
+        for verdict in judge(
+            each.suite, each.sha256, rows, suite_path=suite_file(each), today=today[each.suite.id], options=more
+        )
     ]
 
 
@@ -180,11 +191,17 @@ def shown(loaded: Sequence[LoadedSuite], rows: "Rows", today: Mapping[str, Today
     return rows
 
 
-def summarise(loaded: Sequence[LoadedSuite], verdicts: "Sequence[Verdict]", rows: "Rows", environments: "Rows") -> None:
+def summarise(
+    loaded: Sequence[LoadedSuite],
+    verdicts: "Sequence[Verdict]",
+    rows: "Rows",
+    environments: "Rows",
+    places: "Places | None" = None,
+) -> None:
     """The tiles and findings, on standard output."""
     from bench.report import build, terminal_summary
 
-    click.echo(terminal_summary(build(list(loaded), list(verdicts), rows, environments)))
+    click.echo(terminal_summary(build(list(loaded), list(verdicts), rows, environments, places=places)))
 
 
 def exit_code(verdicts: "Sequence[Verdict]", strict: bool) -> int:

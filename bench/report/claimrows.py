@@ -7,12 +7,13 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from bench.records import written
-from bench.report.charts.forest import place
 from bench.report.page import Amount, CheckRow, ClaimRow, Link
 from bench.suite.schema import Source, Suite
 from bench.verdicts import WORDS, CheckVerdict, Verdict
+from bench.verdicts.bands import plural
 from bench.verdicts.evidence import Sample
 from bench.verdicts.paired import Paired
+from bench.verdicts.placement import place
 
 _SAMPLES_SHOWN = 40
 _COLUMNS = ("seed", "repeat", "value", "run")
@@ -134,7 +135,8 @@ def _interval(check: CheckVerdict) -> str | None:
     if interval is None or interval.low == interval.high:
         return None
     if not interval.bounded:
-        return f"no interval from {interval.n}"
+        blocks = any(sample.repeat is not None for sample in check.samples)
+        return f"no interval from {plural(interval.n, 'block' if blocks else 'seed')}"
     scale = _scale(check)
     return f"{scale.text(interval.low)} to {scale.text(interval.high)}"
 
@@ -152,6 +154,9 @@ def _details(check: CheckVerdict) -> Iterator[tuple[str, str]]:
         yield "Why this tolerance", check.tolerance_why
     if check.measured is not None and check.measured.low != check.measured.high:
         yield "Interval", f"{check.measured.method}, n = {check.measured.n}"
+    if check.further:
+        told = ", ".join(f"{_sample(sample)['value']} (seed {sample.seed})" for sample in check.further)
+        yield "Seeds beyond the plan, which decide nothing", told
     if check.resolution is not None:
         yield "Test set resolves", f"±{check.resolution:.2f} points at 95 %"
     for pair in check.paired:

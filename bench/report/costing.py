@@ -3,16 +3,14 @@
 Never writes a number without its label: measured, published or estimated, with the source of throughput and price.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import pandas as pd
-
 from bench.cost import devices, money
-from bench.report.charts.frames import finite, fullest
 from bench.statistics import intervals
 from bench.suite.schema import Cost as Training
 from bench.suite.schema import Suite
+from bench.verdicts.selection import Selected, fullest, newest, of
 
 
 @dataclass(frozen=True)
@@ -24,22 +22,22 @@ class Line:
     cells: tuple[money.Cost | None, ...]  # in the order of `cost.DEVICES`
 
 
-def bill(suite: Suite, rows: pd.DataFrame) -> list[Line]:
+def bill(suite: Suite, rows: Sequence[Selected]) -> list[Line]:
     """Up to three lines for each training that the suite names.
 
     Args:
-        rows: as `frames.named` gives them.
+        rows: those that speak for the suite.
     """
     return [line for training in suite.costs.values() for line in _lines(training, rows)]
 
 
-def counted_flops(training: Training, rows: pd.DataFrame) -> float | None:
+def counted_flops(training: Training, rows: Sequence[Selected]) -> float | None:
     """FLOPs of the whole training by the multiply-accumulates counted here; None where none were."""
-    macs = rows[(rows["metric"] == "macs") & (rows["model"] == training.model)]["value"]
-    return money.training_flops(float(macs.iloc[-1]), training.images, training.epochs) if len(macs) else None
+    macs = newest(each for each in of(rows, "macs") if each.case.model == training.model and each.finite)
+    return money.training_flops(macs.value, training.images, training.epochs) if macs else None
 
 
-def _lines(training: Training, rows: pd.DataFrame) -> Iterator[Line]:
+def _lines(training: Training, rows: Sequence[Selected]) -> Iterator[Line]:
     if (flops := counted_flops(training, rows)) is not None:
         cells = tuple(money.cost_of(flops, name) for name in devices.DEVICES)
         yield Line(training.label, "counted FLOPs ÷ effective FLOP/s", cells)
@@ -56,17 +54,17 @@ def _published(seconds: float, device: str, name: str) -> money.Cost:
     return money.scaled_cost(seconds, device, name)
 
 
-def _from_here(training: Training, rows: pd.DataFrame) -> Iterator[Line]:
+def _from_here(training: Training, rows: Sequence[Selected]) -> Iterator[Line]:
     """Seconds per image of the epochs measured here, carried over to the images and epochs of the training."""
-    rows = finite(rows)
-    found = fullest(rows[(rows["metric"] == "epoch_s") & (rows["model"] == training.model) & rows["n_train"].notna()])
-    if found.empty:
+    timed = [each for each in of(rows, "epoch_s") if each.case.model == training.model and each.finite]
+    found = fullest([each for each in timed if each.row.n_train])
+    if not found:
         return
-    per_image = intervals.median([float(s) / int(n) for s, n in zip(found["value"], found["n_train"], strict=True)])
+    per_image = intervals.median([each.value / each.row.n_train for each in found if each.row.n_train])
     seconds = per_image * training.images * training.epochs
-    device_name, cores = str(found["device_name"].iloc[0]), int(found["threads"].iloc[0])
+    device_name, cores = found[0].row.device_name, int(found[0].row.threads)
     known = devices.recognise(device_name)
-    if known is None and found["device"].iloc[0] != "cpu":
+    if known is None and found[0].row.device != "cpu":
         return  # an accelerator that the table does not know cannot be carried over
     cells = tuple(
         money.cost_of_seconds(seconds, name)

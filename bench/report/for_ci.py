@@ -6,6 +6,7 @@ Judges nothing: a word of a verdict decides its status, and the check that carri
 from bench.ci.outcome import Figure, Outcome, Status
 from bench.report.page import Page
 from bench.verdicts import CheckVerdict, Verdict, Word
+from bench.verdicts.findings import deciding
 
 # Contradicted and inconsistent are findings; what is open was skipped, with its reason.
 STATUSES: dict[Word, Status] = {
@@ -25,17 +26,17 @@ def outcomes_of(page: Page) -> list[Outcome]:
 
 
 def _outcome(verdict: Verdict, path: str | None) -> Outcome:
-    deciding = next((check for check in verdict.checks if check.verdict == verdict.verdict), verdict.checks[0])
+    carrying = deciding(verdict)
     return Outcome(
         group=verdict.suite,
         name=verdict.claim,
         says=verdict.says,
         status=STATUSES[verdict.verdict],
         word=verdict.verdict,
-        reason=deciding.reason,
+        reason=carrying.reason,
         figures=tuple(_figure(check) for check in verdict.checks if check.measured),
         file=path,
-        command=deciding.command,
+        command=carrying.command,
     )
 
 

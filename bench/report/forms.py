@@ -4,9 +4,7 @@ Computes nothing: `compose.py` has made the page, and every form prints the same
 """
 
 import base64
-import csv
 import hashlib
-import io
 import os
 import re
 import sys
@@ -28,24 +26,30 @@ from bench.ci import badge, github, junit
 from bench.ci.as_json import dumps, plain
 from bench.ci.markdown import escaped
 from bench.files import write_bytes, write_text
+from bench.report.charts.figure import Figure
 from bench.report.charts.palette import ALL_COLOURS, FONT_STACK, LEAST_WIDTH, SHAPES
-from bench.report.charts.svg import Figure
 from bench.report.compose import build
+from bench.report.csv_text import csv_text
 from bench.report.for_ci import outcomes_of
 from bench.report.page import Page
+from bench.report.provenance import Places
 from bench.suite.read import LoadedSuite
-from bench.verdicts import Verdict
+from bench.verdicts import CheckVerdict, Verdict
 
 FORMS = ("html", "md", "json", "csv", "junit", "badge", "github")
 _ENDINGS = {"junit": "xml", "badge": "badge.json", "github": "github.md"}
+# Raised when a key of the JSON form changes its name or meaning; a new key is no change.
+JSON_SCHEMA = 2
 _COLUMNS = (
     *("suite", "claim", "check", "verdict", "kind", "says", "unit", "published", "band_low", "band_high"),
-    *("measured", "measured_low", "measured_high", "seeds_or_blocks", "difference", "reason"),
+    *("tolerance_why", "measured", "measured_low", "measured_high", "interval", "seeds", "which_seeds", "blocks"),
+    *("test_images", "difference", "reason", "hint", "deviations", "device", "run", "commit"),
     *("source", "where", "command"),
 )
 _BLANK_LINES = re.compile(r"\n{3,}")
 _SUMMARY_LINES = 25
 _SUMMARY_WIDTH = 110
+_FEW = 4  # failures, and hints, that the summary names
 
 __all__ = [
     "FORMS",
@@ -72,6 +76,7 @@ def write(
     output: Path | None = None,
     now: datetime | None = None,
     environment: Mapping[str, str] = os.environ,
+    places: Places | None = None,
 ) -> Path | None:
     """Draw the report and write it; returns where, or None when it was printed.
 
@@ -79,8 +84,12 @@ def write(
         form: one of `FORMS`. `github` in a step of GitHub Actions goes to the step's log and summary.
         output: a file; `reports/SUITE.html` and the like when not given; printed when it is `-`.
         environment: says whether this is a step of GitHub Actions.
+        places: of store and data, for the commands in it; the default ones when not given.
+
+    Raises:
+        StoreError: it could not be written.
     """
-    page = build(suites, verdicts, rows, environments, now=now)
+    page = build(suites, verdicts, rows, environments, now=now, places=places)
     if form == "github" and output is None and github.publish(outcomes_of(page), environment, sys.stdout):
         return None
     name = suites[0].suite.id if len(suites) == 1 else "report"
@@ -136,30 +145,46 @@ def render_markdown(page: Page, images: str) -> tuple[str, dict[str, bytes]]:
 def render_json(page: Page) -> str:
     """The verdicts with all their numbers, the environment and the digest; a bound that is not there is null."""
     content = {
-        "generated": page.generated,
+        "schema": JSON_SCHEMA,
+        "generated": page.generated_iso,
         "rows": page.row_count,
         "rows_sha256": page.digest,
         "tally": {tile.word: tile.count for tile in page.tiles},
+        "failures": list(page.failures),
         "claims": [asdict(verdict) for verdict in page.verdicts],
-        "runs": [{"run_id": r.run_id, "date": r.date, "command": r.command, **dict(r.facts)} for r in page.runs],
+        "runs": [{"run_id": r.run_id, "date": r.started_at, "command": r.command, **dict(r.facts)} for r in page.runs],
     }
     return dumps(content)
 
 
 def render_csv(page: Page) -> str:
     """One line for each check of each claim."""
-    out = io.StringIO()
-    table = csv.writer(out, lineterminator="\n")
-    table.writerow(_COLUMNS)
-    for verdict in page.verdicts:
-        for number, check in enumerate(verdict.checks):
-            interval = check.measured
-            measured = [interval.point, interval.low, interval.high, interval.n] if interval else [None] * 4
-            line: list[Any] = [verdict.suite, verdict.claim, number, check.verdict, check.kind, check.says, check.unit]
-            line += [check.published, check.low, check.high, *measured, check.difference, check.reason]
-            line += [verdict.source, verdict.where, check.command]
-            table.writerow([plain(value) for value in line])
-    return out.getvalue()
+    records = [
+        _record(page, verdict, number, check)
+        for verdict in page.verdicts
+        for number, check in enumerate(verdict.checks)
+    ]
+    return csv_text([{key: plain(value) for key, value in record.items()} for record in records], _COLUMNS)
+
+
+def _record(page: Page, verdict: Verdict, number: int, check: CheckVerdict) -> dict[str, Any]:
+    """One check by the names of `_COLUMNS`; how many values it stands on, each kind in a column of its own."""
+    interval, samples = check.measured, check.samples
+    runs = list(dict.fromkeys(sample.run_id for sample in samples if sample.run_id))
+    seeds = {sample.seed for sample in samples if sample.seed is not None}
+    about = {"suite": verdict.suite, "claim": verdict.claim, "check": number, "verdict": check.verdict}
+    about |= {"kind": check.kind, "says": check.says, "unit": check.unit, "published": check.published}
+    about |= {"band_low": check.low, "band_high": check.high, "tolerance_why": check.tolerance_why}
+    if interval:
+        about |= {"measured": interval.point, "measured_low": interval.low, "measured_high": interval.high}
+        about |= {"interval": interval.method}
+    about |= {"seeds": len(seeds) or None, "which_seeds": " ".join(str(seed) for seed in sorted(seeds))}
+    about |= {"blocks": sum(sample.repeat is not None for sample in samples) or None}
+    about |= {"test_images": check.test_images, "difference": check.difference, "reason": check.reason}
+    about |= {"hint": check.indication, "deviations": check.deviations, "device": check.conditions.get("device")}
+    commits = dict.fromkeys(page.commits[run] for run in runs if run in page.commits)
+    about |= {"run": " ".join(runs), "commit": " ".join(commits)}
+    return {**about, "source": verdict.source, "where": verdict.where, "command": check.command}
 
 
 def render_junit(page: Page) -> str:
@@ -188,20 +213,28 @@ _RENDERERS: dict[str, Callable[[Page], str]] = {
 
 
 def terminal_summary(page: Page, path: Path | str | None = None) -> str:
-    """The tiles, the findings and where the report is: plain text of at most 25 lines."""
+    """The tiles, what failed, the findings, the hints and where the report is: plain text of at most 25 lines."""
     marks = {word: mark for word, (_, _, mark) in SHAPES.items()}
     lines = [page.title, " · ".join(page.conditions), ""]
     lines.append("   ".join(f"{marks[tile.word]} {tile.count} {tile.word}" for tile in page.tiles))
     lines.append("")
     if page.reduced:
         lines += _wrapped(page.reduced, "")
-    last = ["", f"report: {path}" if path else f"the whole report: {page.command}"]
+    lines += _some("failed: ", page.failures)
+    hints = _some("hint: ", page.hints)
+    last = [*hints, "", f"report: {path}" if path else f"the whole report: {page.command_here}"]
     for finding in page.findings:
         told = _wrapped(f"{marks[finding.word]} {finding.link.claim}  {finding.text}", "     ")
         if len(lines) + len(told) + len(last) > _SUMMARY_LINES:
             break
         lines += told
     return "\n".join(lines + last)
+
+
+def _some(label: str, texts: Sequence[str]) -> list[str]:
+    """A line for each of the first few, and how many more there are."""
+    lines = [textwrap.shorten(f"{label}{text}", _SUMMARY_WIDTH, placeholder=" …") for text in texts[:_FEW]]
+    return [*lines, f"{label}and {len(texts) - _FEW} more"] if len(texts) > _FEW else lines
 
 
 def _templates(finalize: Callable[[Any], Any] | None = None) -> Templates:

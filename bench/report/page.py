@@ -3,10 +3,11 @@
 Judges nothing and computes no statistic; rounding a number for the eye is all it does to one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
-from bench.report.charts.svg import Absent, Figure
+from bench.report.charts.figure import Absent, Drawn, Figure
 from bench.verdicts import Verdict, Word
 
 TILES: dict[Word, str] = {
@@ -158,14 +159,39 @@ class Section:
     summary: str
     path: str
     tiles: tuple[Tile, ...]
-    forest: Figure | Absent
     claims: tuple[ClaimRow, ...]
-    figures: tuple[Figure | Absent, ...]
+    draw: Callable[[], Drawn]
     costs: CostTable | None
     tables: tuple[BesideTable, ...]
     calculations: tuple[Calculation, ...]
     arithmetic: int  # how many calculations were checked
-    problems: tuple[str, ...]
+
+    @property
+    def checked(self) -> str:
+        """That the sources' own arithmetic holds, in a sentence."""
+        if self.arithmetic == 1:
+            return "1 calculation of the sources was checked, and it gives what is printed."
+        return f"{self.arithmetic} calculations of the sources were checked, and each gives what is printed."
+
+    @cached_property
+    def drawn(self) -> Drawn:
+        """All figures, drawn when they are first looked at: a form that shows none draws none."""
+        return self.draw()
+
+    @property
+    def forest(self) -> Figure | Absent:
+        """The signature figure."""
+        return self.drawn.forest
+
+    @property
+    def figures(self) -> tuple[Figure | Absent, ...]:
+        """The figures below the claim table."""
+        return self.drawn.figures
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Published curves that could not be read."""
+        return self.drawn.problems
 
 
 @dataclass(frozen=True)
@@ -174,6 +200,7 @@ class Run:
 
     run_id: str
     date: str
+    started_at: str  # ISO 8601
     command: str
     facts: tuple[tuple[str, str], ...]
 
@@ -187,6 +214,9 @@ class Page:
     conditions: tuple[str, ...]
     tiles: tuple[Tile, ...]
     reduced: str | None  # the sentence that comes first when a reduced profile is all there is
+    commits: Mapping[str, str]  # run -> commit, where one is known
+    failures: tuple[str, ...]  # cases whose newest run gave no value: case, run, reason
+    hints: tuple[str, ...]  # claim and what a reduced run hints at, of claims that are not among the findings
     findings: tuple[Finding, ...]
     first: tuple[Finding, ...]  # with several suites: all that does not hold
     sections: tuple[Section, ...]
@@ -195,5 +225,7 @@ class Page:
     digest: str
     row_count: int
     command: str
+    command_here: str  # the same with the paths as they were given: for a terminal, never for a page
     generated: str
+    generated_iso: str  # ISO 8601
     verdicts: tuple[Verdict, ...]

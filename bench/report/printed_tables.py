@@ -5,28 +5,27 @@ Judges nothing: the words are those of the claims; hours and prices of a trainin
 
 from collections.abc import Sequence
 
-import pandas as pd
-
 from bench.cost import money
 from bench.records import written
 from bench.report import costing
 from bench.report.page import BesideCell, BesideTable, ClaimRow, Link
 from bench.suite.references import reference
 from bench.suite.schema import Column, Printed, PrintedRow, Suite
+from bench.verdicts.selection import Selected
 
 
-def tables(suite: Suite, rows: pd.DataFrame, claims: Sequence[ClaimRow]) -> tuple[BesideTable, ...]:
+def tables(suite: Suite, rows: Sequence[Selected], claims: Sequence[ClaimRow]) -> tuple[BesideTable, ...]:
     """The suite's tables.
 
     Args:
-        rows: as `frames.named` gives them.
+        rows: those that speak for the suite.
         claims: the rows of the claim table, whose numbers and words are shown again.
     """
     known = {claim.claim: claim for claim in claims}
     return tuple(_table(suite, table, rows, known) for table in suite.tables.values())
 
 
-def _table(suite: Suite, table: Printed, rows: pd.DataFrame, claims: dict[str, ClaimRow]) -> BesideTable:
+def _table(suite: Suite, table: Printed, rows: Sequence[Selected], claims: dict[str, ClaimRow]) -> BesideTable:
     groups: dict[str, list[tuple[str, tuple[BesideCell | None, ...]]]] = {}
     for row in table.rows:
         cells = _counted(suite, table.columns, row.training, rows) if row.training else _cells(table, row, claims)
@@ -54,7 +53,7 @@ def _cell(text: str, claims: dict[str, ClaimRow]) -> BesideCell:
 
 
 def _counted(
-    suite: Suite, columns: Sequence[Column], training: str, rows: pd.DataFrame
+    suite: Suite, columns: Sequence[Column], training: str, rows: Sequence[Selected]
 ) -> tuple[BesideCell | None, ...]:
     """FLOPs where no device is named; hours and dollars where one is. Empty as long as nothing was counted."""
     flops = costing.counted_flops(suite.costs[training], rows)

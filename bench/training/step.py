@@ -138,7 +138,8 @@ def _forward(setting: Setting, batch: Batch) -> tuple[Tensor, Tensor]:
     with setting.autocast():
         logits = setting.model(batch.mixed.images.contiguous(memory_format=setting.layout)).float()
         loss = loss_of(setting.recipe, batch, logits)
-    return loss, (logits.detach().argmax(1) == batch.labels).sum()
+    found = logits.detach()  # the argmax of NaN is class 0: what is not finite is not right
+    return loss, ((found.argmax(1) == batch.labels) & found.isfinite().all(1)).sum()
 
 
 def met(setting: Setting, batch: Batch) -> Iterator[Batch]:

@@ -1,13 +1,16 @@
-"""Claims and rows become verdicts. `ledger` finds rows, `evidence` makes samples of them, `judge` decides."""
+"""Claims and rows become verdicts. `ledger` finds rows, `evidence` makes samples of them, `judge` decides.
+
+Whoever shows a number beside a verdict takes its rows from `selection`.
+"""
 
 from bench.verdicts.evidence import Sample
+from bench.verdicts.findings import findings
 from bench.verdicts.judge import (
     WORDS,
     CheckVerdict,
     Verdict,
     Word,
     exit_code,
-    findings,
     judge,
     judged_any,
     strongest,

@@ -13,18 +13,32 @@ from typing import Any, Literal
 from bench.errors import UsageError
 from bench.plan.case import Case
 from bench.records import written
-from bench.records.metrics import METRICS, conditions, depends
+from bench.records.metrics import METRICS, conditions
 from bench.statistics import intervals
 from bench.suite import expression
 from bench.suite.schema import Quantity
-from bench.verdicts.ledger import Ledger, Row, Setting, cut_short, middle, not_finite, unseeded, value_of
+from bench.verdicts.ledger import (
+    FAILURES,
+    Ledger,
+    Row,
+    Setting,
+    cut_short,
+    deciding_seeds,
+    is_clocked,
+    is_learned,
+    middle,
+    not_finite,
+    right_images,
+    unseeded,
+    value_of,
+)
 
 By = Literal["seed", "repeat", "exact"]
 # A case id answers for these; what is left of a metric's conditions has to agree between rows.
 _OF_THE_CASE = {"model", "params_json", "protocol", "part", "batch_size", "image_size", "device", "layout", "compiled"}
 _OF_THE_DATA = {"dataset_sha256", "n_train", "n_test"}
 _OF_THE_CODE = ("code_sha256", "torch")  # seeds of a training are pooled only where these are the same
-_STATUS = {"failed": "failed", "skipped": "skipped", "timeout": "ran out of time"}
+_STATUS = {**FAILURES, "skipped": "skipped"}
 
 
 @dataclass(frozen=True)
@@ -62,7 +76,8 @@ class Evidence:
     """The samples of one expression in one setting, and what they depended on.
 
     `by` says what one sample stands for. `inputs` are the values behind the first sample; `rows` holds one row of
-    every series that was used; both by the name of the quantity.
+    every series that was used; both by the name of the quantity. `samples` are of the seeds that were planned, which
+    alone decide: who could add seeds until a verdict comes would get one in the end. `further` are those of all others.
     """
 
     setting: Setting
@@ -76,10 +91,18 @@ class Evidence:
     not_finite: str | None = None
     right: Mapping[str, Mapping[int, str]] = field(default_factory=dict)  # name, seed -> test images, `packed_bits`
     set_apart: str | None = None  # another device that has evidence of its own, never mixed in
+    further: tuple[Sample, ...] = ()
+    failed_since: tuple[str, ...] = ()  # newer runs that could not measure it, with the reason
+    count_failed_since: bool = False  # whether one of them failed at what depends on the model alone
 
 
 def collect(
-    ledger: Ledger, text: str, constants: Mapping[str, float], hardware: str | None, reduced: bool
+    ledger: Ledger,
+    text: str,
+    constants: Mapping[str, float],
+    hardware: str | None,
+    reduced: bool,
+    needed: int | None = None,
 ) -> Evidence | Missing:
     """The samples of an expression, from the one profile and device that has the most seeds; CUDA before CPU.
 
@@ -87,38 +110,19 @@ def collect(
         constants: the published numbers, by name.
         hardware: pattern of the device names on which a clock counts.
         reduced: look under the reduced profiles, or under all the others.
+        needed: how many seeds decide where fewer are planned; None lets every seed speak, as in a hint.
     """
     names = expression.names(text)
     asked = {name: ledger.suite.quantities[name] for name in names if name not in constants}
     known = {name: constants[name] for name in names if name in constants}
     settings = [setting for setting in ledger.settings if setting.reduced == reduced]
-    tried = [_Search(ledger, setting, text, asked, known, hardware).evidence() for setting in settings]
+    tried = [_Search(ledger, setting, text, asked, known, hardware, needed).evidence() for setting in settings]
     if found := [each for each in tried if isinstance(each, Evidence)]:
         chosen = max(found, key=lambda evidence: len(evidence.seeds))
         others = [each.setting.device for each in found if each.rows and each.setting.device != chosen.setting.device]
         return replace(chosen, set_apart=others[0] if others else None)
     nothing = Missing(Why.UNPLANNED, f"no {'reduced' if reduced else 'full'} profile in this suite")
     return _telling(each for each in tried if isinstance(each, Missing)) or nothing
-
-
-def planned_cases(ledger: Ledger, text: str, constants: Mapping[str, float]) -> tuple[str, list[Case]] | None:
-    """The first full profile that plans a case for every quantity of an expression, and those it plans."""
-    asked = [ledger.suite.quantities[name] for name in expression.names(text) if name not in constants]
-    for setting in ledger.settings:
-        found = [setting.select(quantity) for quantity in asked]
-        if not setting.reduced and found and all(found):
-            return setting.profile, [case for cases in found for case in cases if case.name not in setting.added]
-    return None
-
-
-def is_clocked(metric: str | None) -> bool:
-    """Whether a metric depends on the machine."""
-    return metric is not None and depends(metric) == "machine"
-
-
-def is_learned(metric: str | None) -> bool:
-    """Whether a metric depends on training and test data."""
-    return metric is not None and depends(metric) == "data"
 
 
 @dataclass(frozen=True)
@@ -131,6 +135,7 @@ class _Search:
     asked: Mapping[str, Quantity]
     constants: Mapping[str, float]
     hardware: str | None
+    needed: int | None
 
     def evidence(self) -> Evidence | Missing:
         cases: dict[str, dict[int | None, Case]] = {}
@@ -139,24 +144,55 @@ class _Search:
             if isinstance(by_seed, Missing):
                 return by_seed
             cases[name] = by_seed
-        drawn: dict[int | None, dict[str, list[Row]]] = {}
-        lacking: list[Missing] = []
         seeds: list[int | None] = [*sorted({seed for found in cases.values() for seed in found if seed is not None})]
+        drawn: dict[int | None, dict[str, list[Row]]] = {}
+        lacking: dict[int | None, Missing] = {}
         for seed in seeds or [None]:
             draw = self._draw({name: found.get(seed) or found.get(None) for name, found in cases.items()}, seed)
             if isinstance(draw, Missing):
-                lacking.append(draw)
+                lacking[seed] = draw
             else:
                 drawn[seed] = draw
+        deciding = {None, *deciding_seeds(cases.values(), self.setting, self.needed)}
+        further = {seed: drawn.pop(seed) for seed in [*drawn] if seed not in deciding}
+        missing = [why for seed, why in lacking.items() if seed in deciding]
         if not drawn:
-            return _telling(lacking) or Missing(Why.NEVER, "never run")
+            return _telling(missing) or Missing(Why.NEVER, "never run")
         if clash := self._clash(drawn.values(), {name: next(iter(found.values())) for name, found in cases.items()}):
             return Missing(Why.CLASH, f"not comparable: {clash}")
         found = self._evaluated(drawn)
         if isinstance(found, Missing):
             return found
         every_case = tuple(case for by_seed in cases.values() for case in by_seed.values())
-        return replace(found, cases=every_case, lacking=_telling(lacking))
+        known = replace(found, cases=every_case, lacking=_telling(missing), further=self._further(further))
+        return self._with_failures(known, drawn, cases)
+
+    def _further(self, drawn: Mapping[int | None, Mapping[str, list[Row]]]) -> tuple[Sample, ...]:
+        """One sample for each seed that nobody planned: shown, and never counted."""
+        samples = []
+        for seed, draw in drawn.items():
+            found = self._evaluated({seed: draw})
+            values = [each.value for each in found.samples] if isinstance(found, Evidence) else []
+            if values and all(map(math.isfinite, values)):
+                samples.append(Sample(intervals.median(values), seed, None, next(iter(draw.values()))[0].run_id))
+        return tuple(samples)
+
+    def _with_failures(
+        self,
+        found: Evidence,
+        drawn: Mapping[int | None, Mapping[str, list[Row]]],
+        cases: Mapping[str, Mapping[int | None, Case]],
+    ) -> Evidence:
+        """The evidence, and which newer runs tried the same cases and could not measure them."""
+        told: dict[str, None] = {}
+        counts = False
+        for seed, draw in drawn.items():
+            for name, rows in draw.items():
+                case = cases[name].get(seed) or cases[name][None]
+                if bad := self.ledger.failed_since(self.setting.ids[case.name], rows):
+                    told[f"run {bad.run_id} could not measure it since: {bad.reason or bad.status}"] = None
+                    counts = counts or not (is_clocked(rows[0].metric) or is_learned(rows[0].metric))
+        return replace(found, failed_since=tuple(told), count_failed_since=counts)
 
     def _draw(self, cases: Mapping[str, Case | None], seed: int | None) -> dict[str, list[Row]] | Missing:
         """The rows of every quantity for one seed: clocks from one run together, all else from its newest run."""
@@ -177,8 +213,8 @@ class _Search:
         quantity, case_id = self.asked[name], self.setting.ids[case.name]
         found = self.ledger.usable.get((case_id, str(quantity.metric), quantity.part), {})
         here = {run: rows for run, rows in found.items() if self._counts(rows[0])}
-        whole = {run: rows for run, rows in here.items() if not cut_short(case, quantity, rows)}
-        if whole:
+        whole = self.ledger.whole(case, case_id, quantity)
+        if whole := {run: rows for run, rows in whole.items() if run in here}:
             return whole
         if found and not here:
             return Missing(Why.CLASH, self._elsewhere(next(iter(found.values()))))
@@ -250,7 +286,7 @@ class _Search:
         rows = {name: [draw[name][0] for draw in drawn.values()] for name in self.asked}
         seeds = tuple(seed for seed in drawn if seed is not None)
         troubled = "; ".join(troubles) or None
-        right = {name: _right({seed: draw[name] for seed, draw in drawn.items()}) for name in self.asked}
+        right = {name: right_images({seed: draw[name] for seed, draw in drawn.items()}) for name in self.asked}
         return Evidence(self.setting, self._by(samples), tuple(samples), inputs, rows, (), seeds, None, troubled, right)
 
     def _per_repeat(self, values: Mapping[str, Any]) -> list[tuple[int | None, float]]:
@@ -283,12 +319,6 @@ class _Search:
         # Peak bytes are counted by the allocator; a single reading of a clock stays a reading.
         timed = any(metric is not None and METRICS[metric].timed for metric in metrics)
         return "repeat" if timed else "exact"
-
-
-def _right(rows: Mapping[int | None, list[Row]]) -> dict[int, str]:
-    """Seed by seed, which test images were right after the last epoch, where the rows say so."""
-    told = {seed: [row.detail for row in found if row.detail] for seed, found in rows.items() if seed is not None}
-    return {seed: details[-1] for seed, details in told.items() if details}
 
 
 def _telling(missing: Iterable[Missing]) -> Missing | None:

@@ -6,7 +6,7 @@ Reaches a verdict only when the whole interval lies on one side; otherwise it sa
 import math
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -21,25 +21,15 @@ from bench.suite import expression, units_of
 from bench.suite.schema import Check, Claim, Suite
 from bench.verdicts import bands
 from bench.verdicts.bands import Band, plural, sentence
-from bench.verdicts.evidence import Evidence, Missing, Sample, Why, collect, is_learned, planned_cases
-from bench.verdicts.ledger import Ledger, unseeded
+from bench.verdicts.evidence import Evidence, Missing, Sample, Why, collect
+from bench.verdicts.ledger import Ledger, is_learned, planned_cases, unseeded
 from bench.verdicts.paired import Paired, paired
-from bench.verdicts.uncertainty import basis, interval_of, resolution, seeds_needed
+from bench.verdicts.uncertainty import basis, images_of, interval_of, resolution, seeds_needed
 
 Word = Literal["reproduced", "contradicted", "inconclusive", "inconsistent", "not measured", "answered"]
 
 # Strongest first: a claim of several checks carries the word of its strongest one.
 WORDS: tuple[Word, ...] = ("contradicted", "inconsistent", "inconclusive", "not measured", "reproduced", "answered")
-# What a reader wants to hear first, and of which kind of claim.
-_TOLD_FIRST: tuple[Word, ...] = (
-    "contradicted",
-    "inconsistent",
-    "answered",
-    "reproduced",
-    "inconclusive",
-    "not measured",
-)
-_KINDS = ("retrain", "ordering", "speed", "cost", "open", "structure", "recount", "arithmetic")
 
 
 @dataclass(frozen=True)
@@ -58,6 +48,8 @@ class CheckVerdict:
     measured: Interval | None = None
     side: Literal["below", "above"] | None = None  # on which side of the band a contradicted value lies
     samples: tuple[Sample, ...] = ()
+    test_images: int | None = None  # of the smallest test set behind what was learned
+    further: tuple[Sample, ...] = ()  # seeds beyond the planned ones: shown, they decide nothing
     calculation: tuple[str, ...] = ()  # arithmetic written out, line by line
     conditions: Mapping[str, str] = field(default_factory=dict)  # device, precision, threads, data, profile, protocol
     resolution: float | None = None  # half width in points of one accuracy on its test set, 95 %
@@ -91,7 +83,13 @@ class Verdict:
 
 
 def judge(
-    suite: Suite, suite_sha256: str, rows: pandas.DataFrame, *, suite_path: str, today: Today | None = None
+    suite: Suite,
+    suite_sha256: str,
+    rows: pandas.DataFrame,
+    *,
+    suite_path: str,
+    today: Today | None = None,
+    options: Sequence[str] = (),
 ) -> list[Verdict]:
     """The verdict on every claim of a suite, in its order.
 
@@ -99,12 +97,13 @@ def judge(
         rows: columns of `Measurement`, of any suites and runs.
         today: the suite's code as it is now: rows that other code made decide nothing. Not looked at when not given.
         suite_path: how the commands in the verdicts name the suite file.
+        options: what they need beside it, such as `--store URI`.
     """
     values = {key: claim.published for key, claim in suite.claims.items()}
     values |= {key: quantity.value for key, quantity in suite.quantities.items()}
     constants = {key: value for key, value in values.items() if value is not None}
     units = units_of.named(suite.model_dump(include={"quantities", "claims"}, exclude_none=True))
-    court = _Court(suite, Ledger(suite, suite_sha256, rows, today), constants, units, suite_path)
+    court = _Court(suite, Ledger(suite, suite_sha256, rows, today), constants, units, suite_path, tuple(options))
     return [court.verdict(key, claim) for key, claim in suite.claims.items()]
 
 
@@ -129,29 +128,6 @@ def exit_code(verdicts: Iterable[Verdict]) -> int:
     return int(any(verdict.verdict == "contradicted" for verdict in verdicts))
 
 
-def findings(verdicts: Iterable[Verdict], limit: int = 8) -> list[tuple[str, str]]:
-    """The claims most worth telling, as (claim id, sentences): what was claimed, then what was found.
-
-    Contradictions come first and what was not measured last; within a word, what took a training to find out.
-    """
-    told = [(verdict, _deciding(verdict)) for verdict in verdicts]
-    told.sort(
-        key=lambda each: (_TOLD_FIRST.index(each[0].verdict), each[1].indication is None, _KINDS.index(each[1].kind))
-    )
-    return [(verdict.claim, _finding(verdict, check)) for verdict, check in told[:limit]]
-
-
-def _deciding(verdict: Verdict) -> CheckVerdict:
-    return next(check for check in verdict.checks if check.verdict == verdict.verdict)
-
-
-def _finding(verdict: Verdict, check: CheckVerdict) -> str:
-    hint = f" {sentence(check.indication)}" if check.indication else ""
-    # "So does its training loss" means nothing without the sentence it follows.
-    said = sentence(verdict.says) if check is verdict.checks[0] else f"{sentence(verdict.says)} {sentence(check.says)}"
-    return f"{said} {sentence(check.verdict)} {check.reason}{hint}"
-
-
 @dataclass(frozen=True)
 class _Court:
     """What every check of a suite is judged with."""
@@ -161,6 +137,7 @@ class _Court:
     constants: Mapping[str, float]
     units: Mapping[str, units_of.Named]
     suite_path: str
+    options: tuple[str, ...]
 
     def verdict(self, key: str, claim: Claim) -> Verdict:
         checks = tuple(self.check(check) for check in claim.checks)
@@ -219,9 +196,12 @@ class _Court:
     def _measured(self, check: Check, text: str | None, band: Band | None, blank: CheckVerdict) -> CheckVerdict:
         if check.unavailable or text is None:
             return replace(blank, reason=sentence(check.unavailable or "nothing is named that could be measured"))
-        found = collect(self.ledger, text, self.constants, check.hardware, reduced=False)
+        asked = [self.suite.quantities[name].metric for name in expression.names(text) if name not in self.constants]
+        needed = seeds_needed(check, any(is_learned(metric) for metric in asked))
+        found = collect(self.ledger, text, self.constants, check.hardware, reduced=False, needed=needed)
         if isinstance(found, Evidence):
-            return self._judged(check, text, band, found, blank)
+            # A measure without seeds needs none, unless the check asks for some.
+            return self._judged(check, text, band, found, blank, needed if found.seeds else check.min_seeds or 0)
         hint = self._indication(check, text, band)
         reason = found.reason
         if hint and found.why in (Why.STALE, Why.NEVER):
@@ -230,14 +210,14 @@ class _Court:
         return replace(blank, reason=sentence(reason), indication=hint and hint[1], command=command)
 
     def _judged(
-        self, check: Check, text: str, band: Band | None, evidence: Evidence, blank: CheckVerdict
+        self, check: Check, text: str, band: Band | None, evidence: Evidence, blank: CheckVerdict, needed: int
     ) -> CheckVerdict:
-        """The verdict on evidence of a full profile."""
-        learned = any(is_learned(rows[0].metric) for rows in evidence.rows.values())
-        needed = seeds_needed(check, learned) if evidence.seeds else 0
+        """The verdict on evidence of a full profile, which `needed` seeds make enough."""
         known = replace(
             blank,
             samples=evidence.samples,
+            test_images=images_of(evidence) or None,
+            further=evidence.further,
             conditions=self._conditions(evidence),
             deviations="; ".join(dict.fromkeys(case.deviations for case in evidence.cases if case.deviations)) or None,
             command=self._command(check, text, again=len(evidence.seeds) >= needed),
@@ -254,6 +234,10 @@ class _Court:
         word, side, reason = _decided(check, band, interval, evidence, needed)
         if evidence.lacking and evidence.lacking.why in (Why.CLASH, Why.NOT_OK, Why.OTHER_CODE):
             reason += f" {sentence(evidence.lacking.reason)}"
+        for failed in evidence.failed_since:
+            reason += f" But {failed.rstrip('.')}."
+        if evidence.count_failed_since:  # a count is of the code as it is, and that cannot be counted any more
+            word, side = "inconclusive", None
         return replace(known, verdict=word, side=side, reason=reason)
 
     def _indication(self, check: Check, text: str, band: Band | None) -> tuple[str, str] | None:
@@ -304,7 +288,7 @@ class _Court:
         seeds = {case.seed for case in cases} - {None}
         if seeds and len(seeds) < (needed := seeds_needed(check, learned=True)):
             words += ["--seeds", str(needed)]
-        return shlex.join([*words, "--force"] if again else words)
+        return shlex.join([*words, "--force", *self.options] if again else [*words, *self.options])
 
 
 def _decided(

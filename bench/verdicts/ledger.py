@@ -4,8 +4,9 @@ Combines no quantities and judges nothing; a row of a case that is no longer pla
 """
 
 import math
+import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -14,9 +15,16 @@ import pandas
 from bench.plan.case import Case
 from bench.plan.planner import plan, selected_by
 from bench.plan.staleness import Today
-from bench.records.metrics import METRICS
+from bench.records.metrics import METRICS, depends
 from bench.statistics import intervals
+from bench.suite import expression
 from bench.suite.schema import Quantity, Suite
+
+# A row of one of these was tried and gave no value.
+FAILURES = {"failed": "failed", "timeout": "ran out of time"}
+
+# The folders of an absolute path within a sentence: rows of older code may hold some, and what is shown must not.
+_PATH = re.compile(r"(?<![\w.…/:\\])(?:[A-Za-z]:[\\/]|~?/)(?:[^\s'\":;,()\\/]+[\\/])+")
 
 # What a quantity is in one run: a number, a curve over epochs, or the blocks of a clock by repeat.
 Value = float | tuple[float, ...] | dict[int, float]
@@ -88,7 +96,17 @@ class Ledger:
     what changed since the newest of its rows that other code made.
     """
 
-    def __init__(self, suite: Suite, suite_sha256: str, frame: pandas.DataFrame, today: Today | None = None):
+    def __init__(
+        self,
+        suite: Suite,
+        suite_sha256: str,
+        frame: pandas.DataFrame,
+        today: Today | None = None,
+        *,
+        every_metric: bool = False,
+    ):
+        """`every_metric` keeps the rows of metrics too that no quantity of the suite asks for: a page shows them."""
+        self.every_metric = every_metric
         self.suite = suite
         self.settings = _settings(suite, suite_sha256, frame)
         self.usable: dict[tuple[str, str, str | None], dict[str, list[Row]]] = defaultdict(dict)
@@ -112,7 +130,8 @@ class Ledger:
         self.measured = set(kept.loc[kept["status"] == "ok", "case_id"])
         # Most rows of a store answer no question of this suite; they are left out before they become tuples.
         asked = {quantity.metric for quantity in self.suite.quantities.values()}
-        kept = kept[kept["metric"].isin(asked) | (kept["status"] != "ok")]
+        if not self.every_metric:
+            kept = kept[kept["metric"].isin(asked) | (kept["status"] != "ok")]
         for row in _rows(kept.sort_values(["started_at", "run_id"], ascending=False, kind="stable")):
             if row.case_id not in planned:
                 self.stale.setdefault((row.model, row.metric), row)
@@ -120,6 +139,34 @@ class Ledger:
                 self.usable[row.case_id, row.metric, row.part].setdefault(row.run_id, []).append(row)
             else:
                 self.refused[row.case_id].append(row)
+
+    def whole(self, case: Case, case_id: str, quantity: Quantity) -> dict[str, list[Row]]:
+        """The runs of a case that have every epoch a quantity needs, the newest first."""
+        found = self.usable.get((case_id, str(quantity.metric), quantity.part), {})
+        return {run: rows for run, rows in found.items() if not cut_short(case, quantity, rows)}
+
+    def failed_since(self, case_id: str, rows: list[Row]) -> Row | None:
+        """The newest failure of a case in a run later than the one these rows are of; None when they are the newest.
+
+        A case that was skipped was not tried: nothing is known against the older value.
+        """
+        row = rows[0]
+        for bad in self.refused.get(case_id, []):
+            elsewhere = is_clocked(row.metric) and bad.device_name != row.device_name
+            if bad.status in FAILURES and not elsewhere:
+                later = (bad.started_at, bad.run_id) > (row.started_at, row.run_id) and bad.run_id != row.run_id
+                return bad if later else None
+        return None
+
+
+def is_clocked(metric: str | None) -> bool:
+    """Whether a metric depends on the machine."""
+    return metric is not None and depends(metric) == "machine"
+
+
+def is_learned(metric: str | None) -> bool:
+    """Whether a metric depends on training and test data."""
+    return metric is not None and depends(metric) == "data"
 
 
 def current(suite: Suite, suite_sha256: str, frame: pandas.DataFrame, today: Today) -> pandas.DataFrame:
@@ -155,7 +202,8 @@ def _rows(frame: pandas.DataFrame) -> Iterator[Row]:
     """The rows as tuples of plain values: NaN, NA and NaT all become None."""
     known = [frame[name] if name in frame else pandas.Series(None, frame.index, object) for name in Row._fields]
     columns = [column.astype(object).where(column.notna(), None) for column in known]
-    return map(Row._make, zip(*columns, strict=True))
+    for row in map(Row._make, zip(*columns, strict=True)):
+        yield row._replace(reason=_PATH.sub("…/", row.reason)) if row.reason else row
 
 
 def _settings(suite: Suite, suite_sha256: str, frame: pandas.DataFrame) -> list[Setting]:
@@ -189,6 +237,29 @@ def _setting(suite: Suite, suite_sha256: str, profile: str, device: str, seeds: 
 def unseeded(case: Case) -> str:
     """The case's name without its seed."""
     return case.name if case.seed is None else case.name.rpartition("/")[0]
+
+
+def planned_cases(ledger: Ledger, text: str, constants: Mapping[str, float]) -> tuple[str, list[Case]] | None:
+    """The first full profile that plans a case for every quantity of an expression, and those it plans."""
+    asked = [ledger.suite.quantities[name] for name in expression.names(text) if name not in constants]
+    for setting in ledger.settings:
+        found = [setting.select(quantity) for quantity in asked]
+        if not setting.reduced and found and all(found):
+            return setting.profile, [case for cases in found for case in cases if case.name not in setting.added]
+    return None
+
+
+def deciding_seeds(cases: Iterable[Mapping[int | None, Case]], setting: Setting, needed: int | None) -> set[int | None]:
+    """The seeds that decide: those that are planned, up to `needed` joined by the smallest others; None takes all.
+
+    Which they are is fixed before anything is run, so that no seed can be added until the verdict pleases.
+    """
+    known = [case for by_seed in cases for case in by_seed.values() if case.seed is not None]
+    if needed is None:
+        return {case.seed for case in known}
+    found: set[int | None] = {case.seed for case in known if case.name not in setting.added}
+    others = (seed for seed in range(needed + len(found)) if seed not in found)
+    return found | {next(others) for _ in range(needed - len(found))}
 
 
 def cut_short(case: Case, quantity: Quantity, rows: list[Row]) -> str | None:
@@ -244,3 +315,9 @@ def not_finite(quantity: Quantity, rows: list[Row]) -> list[str]:
             why = f": {row.reason}" if row.reason else ""
             return [f"{row.metric} of {row.model} is {'NaN' if row.value is None else row.value}{at}{seed}{why}"]
     return []
+
+
+def right_images(rows: Mapping[int | None, list[Row]]) -> dict[int, str]:
+    """Seed by seed, which test images were right after the last epoch, where the rows say so."""
+    told = {seed: [row.detail for row in found if row.detail] for seed, found in rows.items() if seed is not None}
+    return {seed: details[-1] for seed, details in told.items() if details}

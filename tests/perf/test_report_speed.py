@@ -18,7 +18,7 @@ import pytest
 from bench.ci import as_json, badge, benchmark_action, github, junit
 from bench.ci.outcome import Figure, Outcome
 from bench.records.measurement import as_row
-from bench.report import render_html, render_json, render_markdown
+from bench.report import render_html, render_json, render_markdown, terminal_summary
 from bench.verdicts.between_runs.compare import compare
 
 OUTCOMES = [
@@ -70,17 +70,25 @@ def runs_more(material, more: int) -> dict[str, pd.DataFrame]:
 
 def test_a_report_of_ten_runs_takes_less_than_four_times_that_of_one(material):
     one, ten = (runs_more(material, more) for more in (1, 10))
-    material.page(**one)  # the first page also finds the fonts
-    first, second = seconds(lambda: material.page(**one)), seconds(lambda: material.page(**ten))
+    render_html(material.page(**one))  # the first page also finds the fonts
+    first, second = (seconds(lambda given=given: render_html(material.page(**given))) for given in (one, ten))
     print(f"\nreport of {len(one['rows']):,} rows: {first:.2f} s; of {len(ten['rows']):,}: {second:.2f} s")
     assert len(ten["rows"]) == 10 * len(one["rows"])
     assert second < 4 * first
     assert first < 30
 
 
+def test_a_form_without_figures_takes_less_than_half_of_one_with_them(material):
+    render_html(material.page())  # finds the fonts
+    drawn = seconds(lambda: render_html(material.page()), 2)
+    told = seconds(lambda: terminal_summary(material.page()), 2)
+    print(f"\nwith figures {drawn:.2f} s, without {told:.2f} s: {drawn / told:.1f} times")
+    assert told < drawn / 2
+
+
 @pytest.mark.parametrize("form", [render_html, render_json, lambda page: render_markdown(page, "figures")])
 def test_printing_a_page_takes_less_than_a_quarter_of_making_it(benchmark, material, page, form):
-    made = seconds(material.page)
+    made = seconds(lambda: render_html(material.page()))
     benchmark.pedantic(form, (page,), rounds=5, warmup_rounds=1)
     if benchmark.stats:
         assert benchmark.stats.stats.median < made / 4

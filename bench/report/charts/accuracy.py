@@ -3,17 +3,20 @@
 Computes no statistic of its own (means and intervals are `stats.py`'s) and draws nothing for which there is no row.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 
-from bench.report.charts.frames import drawn_models, finite, fullest, published_of, training_title, trainings
+from bench.report.charts.figure import Absent, Figure
+from bench.report.charts.frames import drawn_models, published_of, training_title, trainings
 from bench.report.charts.palette import FONT, INK, LINE, MUTED, PUBLISHED, SMALL, SURFACE
-from bench.report.charts.svg import Absent, Figure, colours_of, finish, sheet, styled
+from bench.report.charts.svg import colours_of, finish, sheet, styled, tip
 from bench.statistics import intervals
 from bench.suite.schema import Suite
+from bench.verdicts.bands import plural
+from bench.verdicts.selection import Selected, fullest, grouped, of
 
 _LEFT, _RIGHT = 210.0, 690.0  # px; names stand to the left, numbers to the right
 _NUMBERS = _RIGHT + 24
@@ -21,50 +24,55 @@ _ROW = 48.0
 
 
 @styled
-def accuracy_bars(name: str, suite: Suite, rows: pd.DataFrame) -> Figure | Absent:
+def accuracy_bars(name: str, suite: Suite, rows: Sequence[Selected]) -> Figure | Absent:
     """Test accuracy per model with the published value as a hollow marker and the test set's resolution as whiskers.
 
     Args:
-        rows: as `frames.named` gives them.
+        rows: those that speak.
     """
     title = "Test accuracy"
-    rows = finite(rows)
-    found = fullest(rows[(rows["metric"] == "test_top1_pct") & rows["epoch"].notna()])
-    if found.empty:
+    table = accuracies(suite, rows)
+    if table.empty:
         return Absent(name, title, "No model was trained.", "accuracy")
-    table = accuracies(suite, found)
     panels = list(table.groupby("panel", sort=False))
     figure, ax = sheet(sum(48 + _ROW * len(part) for _, part in panels) + 40)
     colours, top = colours_of(drawn_models(suite)), 0.0
     for _, part in panels:
         top = _accuracy_panel(ax, part, colours, top)
     _percent_axis(ax, top)
-    reading = _accuracy_reading(table, bool(found["reduced"].any()))
+    reading = _accuracy_reading(table, bool(table["reduced"].any()))
     note = (
         "Bars start at zero. The whiskers are what the test set can resolve around one accuracy (Wilson, 95 %), dots "
         "below a bar are single seeds, the hollow diamond above it is the published value. " + _at_note(table)
     )
-    return finish(figure, name, title, reading, f"Bar chart. {reading}", table.drop(columns="points"), note)
+    return finish(
+        figure, name, title, reading, f"Bar chart. {reading}", table.drop(columns=["points", "reduced"]), note
+    )
 
 
-def accuracies(suite: Suite, rows: pd.DataFrame) -> pd.DataFrame:
-    """One line per training and model: the accuracy as its source reports it (best or last epoch), and the other."""
+def accuracies(suite: Suite, rows: Sequence[Selected]) -> pd.DataFrame:
+    """One line per training and model: the accuracy as its source reports it (best or last epoch), and the other.
+
+    A model with a seed whose accuracy is not a number has no line.
+    """
     published = published_of(suite, "test_top1_pct")
     at = {q.model: q.at for q in suite.quantities.values() if q.metric == "test_top1_pct" and q.at in ("last", "best")}
+    found = [each for each in of(rows, "test_top1_pct") if each.row.epoch is not None]
+    found = [each for each in found if not each.reduced] or found  # the two are never drawn beside each other
+    groups = grouped(found, lambda each: (each.case.dataset_key, each.case.recipe_key, each.case.model))
     table = []
-    groups = dict(list(rows.groupby(["dataset_key", "recipe_key", "model"])))
-    asked = [(*each, model) for each in trainings(suite) for model in suite.models]
-    for dataset, recipe, model in (key for key in asked if key in groups):
-        part = groups[dataset, recipe, model]
-        lasts = [float(seed.sort_values("epoch")["value"].iloc[-1]) for _, seed in part.groupby("case_id")]
-        bests = [float(seed["value"].max()) for _, seed in part.groupby("case_id")]
-        best = at.get(model) == "best"
+    for dataset, recipe, model in ((*each, model) for each in trainings(suite) for model in suite.models):
+        part = fullest(groups.get((dataset, recipe, model), []))
+        if not part or not all(each.finite for each in part):
+            continue
+        seeds = [[each.value for each in seed] for seed in grouped(part, lambda each: each.row.case_id).values()]
+        lasts, bests, best = [seed[-1] for seed in seeds], [max(seed) for seed in seeds], at.get(model) == "best"
         points = bests if best else lasts
-        images, mean = int(part["n_test"].iloc[0]), intervals.mean(points)
-        whisker = intervals.accuracy_interval(mean, images)
+        mean = intervals.mean(points)
+        whisker = intervals.accuracy_interval(mean, int(part[0].row.n_test or 1))
         table.append(
             {
-                "panel": training_title(suite, dataset, recipe, part["profile"].iloc[0]),
+                "panel": training_title(suite, dataset, recipe, part[0].row.profile),
                 "model": model,
                 "label": suite.models[model].label,
                 "top1_pct": mean,
@@ -76,6 +84,7 @@ def accuracies(suite: Suite, rows: pd.DataFrame) -> pd.DataFrame:
                 "seeds": len(points),
                 "published_pct": published.get((dataset, recipe, model)),
                 "points": points,
+                "reduced": part[0].reduced,
             }
         )
     return pd.DataFrame(table)
@@ -89,7 +98,8 @@ def _accuracy_panel(ax: Axes, part: pd.DataFrame, colours: Mapping[str, str], to
     ax.text(0, top + 22, part["panel"].iloc[0], size=FONT, color=INK, weight="bold")
     y = top + 48
     for line in part.to_dict("records"):
-        ax.fill_between([_LEFT, _px(line["top1_pct"])], y, y + 18, color=colours[line["model"]], lw=0)
+        bar = ax.fill_between([_LEFT, _px(line["top1_pct"])], y, y + 18, color=colours[line["model"]], lw=0)
+        tip([bar], f"{line['label']}: {line['top1_pct']:.2f} %, {_beside(line)}")
         ax.plot([_px(line["low"]), _px(line["high"])], [y + 9] * 2, color=INK, lw=1.4)
         for end in (line["low"], line["high"]):
             ax.plot([_px(end)] * 2, [y + 5, y + 13], color=INK, lw=1.4)
@@ -98,8 +108,7 @@ def _accuracy_panel(ax: Axes, part: pd.DataFrame, colours: Mapping[str, str], to
         if not pd.isna(line["published_pct"]):
             ax.plot([_px(line["published_pct"])], [y - 6], "D", ms=7, mfc=SURFACE, mec=PUBLISHED, mew=1.6)
         ax.text(0, y + 14, line["label"], size=FONT, color=INK)
-        half = (line["high"] - line["low"]) / 2
-        ax.text(_NUMBERS, y + 7, f"{line['top1_pct']:.2f} % ± {half:.2f}", size=FONT, color=INK, weight="bold")
+        ax.text(_NUMBERS, y + 7, f"{line['top1_pct']:.2f} %", size=FONT, color=INK, weight="bold")
         ax.text(_NUMBERS, y + 24, _beside(line), size=SMALL, color=MUTED)
         y += _ROW
     return y
@@ -125,7 +134,7 @@ def _accuracy_reading(table: pd.DataFrame, reduced: bool) -> str:
     text = f"{best['label']} reaches {best['top1_pct']:.2f} %"
     if len(first) > 1:
         text += f", {worst['label']} {worst['top1_pct']:.2f} %"
-    text += f" ({best['panel']}, {seeds} seed{'s' if seeds > 1 else ''})."
+    text += f" ({best['panel']}, {plural(seeds, 'seed')})."
     return f"A reduced run, not comparable with the published values: {text}" if reduced else text
 
 

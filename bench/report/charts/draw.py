@@ -5,14 +5,13 @@ Draws nothing itself: the files beside it do, one per kind of figure.
 
 from collections.abc import Sequence
 
-import pandas as pd
-
 from bench.plan.planner import models_of
 from bench.report.charts import accuracy, bars, curves, forest, hardware, studies, weights
+from bench.report.charts.figure import Absent, Figure
 from bench.report.charts.frames import PublishedCurve, trained_models, trainings
-from bench.report.charts.svg import Absent, Figure
 from bench.suite.schema import Suite
 from bench.verdicts import Verdict
+from bench.verdicts.selection import Selected
 
 
 def forest_of(suite: Suite, verdicts: Sequence[Verdict]) -> Figure | Absent:
@@ -21,12 +20,12 @@ def forest_of(suite: Suite, verdicts: Sequence[Verdict]) -> Figure | Absent:
 
 
 def figures_of(
-    suite: Suite, found: pd.DataFrame, published: Sequence[PublishedCurve], verdicts: Sequence[Verdict]
+    suite: Suite, found: Sequence[Selected], published: Sequence[PublishedCurve], verdicts: Sequence[Verdict]
 ) -> list[Figure | Absent]:
     """The figures below the claim table; a figure that lacks its rows says so in one line.
 
     Args:
-        found: the suite's rows as `frames.named` gives them.
+        found: the rows that speak for the suite.
         published: the curves that the suite quotes.
     """
     measured = {measure.measure or key for key, measure in suite.measures.items()}
@@ -50,7 +49,7 @@ def figures_of(
     if studies.sized(suite):
         figures.append(studies.scaling(f"{suite.id}-scaling", suite, found))
     if any(check.kind == "recount" and check.unit == "parameters" for v in verdicts for check in v.checks):
-        figures.append(bars.counted(f"{suite.id}-parameters", verdicts))
+        figures.append(bars.counted(f"{suite.id}-parameters", suite, verdicts))
     return figures
 
 

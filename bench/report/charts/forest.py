@@ -12,9 +12,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from bench.records import written
+from bench.report.charts.figure import Absent, Figure
 from bench.report.charts.palette import BAND, FONT, INK, LINE, MUTED, SMALL, VERDICT_COLOURS, WIDTH
-from bench.report.charts.svg import Absent, Figure, finish, sheet, styled, verdict_mark
+from bench.report.charts.svg import finish, sheet, styled, tip, verdict_mark
 from bench.verdicts import CheckVerdict, Verdict
+from bench.verdicts.placement import Place, place
 
 REACH = 4.0  # how many tolerances the axis shows to either side
 _CENTRE, _UNIT = 530.0, 37.0  # px
@@ -34,16 +36,6 @@ _LONGEST = 26  # characters of the numbers beside a verdict, without ", claimed 
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a check stands on the axis: the point, its interval, and the band that makes the claim true."""
-
-    x: float
-    low: float
-    high: float
-    band: tuple[float, float]
-
-
-@dataclass(frozen=True)
 class _Line:
     verdict: Verdict
     check: CheckVerdict
@@ -55,29 +47,6 @@ class _Line:
     @property
     def height(self) -> float:
         return max(2, len(self.says), len(self.aside)) * _LINE_PX + _PADDING
-
-
-def place(check: CheckVerdict) -> Place | None:
-    """The check on the axis of the plot; None when nothing was measured or there is no band to stand in.
-
-    A point that has no finite place (an exact count that is off by anything) is at ±inf.
-    """
-    if check.measured is None or (check.low is None and check.high is None):
-        return None
-    low, high = _bound(check.low), _bound(check.high)
-    if low is not None and high is not None:
-        middle, half = (low + high) / 2, (high - low) / 2
-        x, left, right = (_over(value - middle, half) for value in _three(check))
-        return Place(x, left, right, (-1.0, 1.0))
-    edge = low if low is not None else high
-    if edge is None:
-        return None
-    at, band = (-1.0, (-1.0, math.inf)) if low is not None else (1.0, (-math.inf, 1.0))
-    half = (check.measured.high - check.measured.low) / 2
-    if not math.isfinite(half) or half == 0:
-        half = abs(check.measured.point - edge)  # no width to measure by: one unit from the edge
-    x, left, right = (at + _over(value - edge, half) for value in _three(check))
-    return Place(x, left, right, band)
 
 
 @styled
@@ -102,21 +71,6 @@ def forest(name: str, verdicts: Sequence[Verdict], sources: Mapping[str, str]) -
     return finish(figure, name, title, _reading(verdicts), _alt(verdicts), _data(verdicts), HOW_TO_READ)
 
 
-def _bound(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
-
-
-def _three(check: CheckVerdict) -> tuple[float, float, float]:
-    assert check.measured is not None
-    return check.measured.point, check.measured.low, check.measured.high
-
-
-def _over(distance: float, half: float) -> float:
-    if half > 0:
-        return distance / half
-    return 0.0 if distance == 0 else math.copysign(math.inf, distance)
-
-
 def _lines(verdicts: Sequence[Verdict]) -> list[_Line]:
     return [
         _Line(verdict, check, number == 0, _wrapped(check.says, 40), place(check), _aside(check))
@@ -126,10 +80,15 @@ def _lines(verdicts: Sequence[Verdict]) -> list[_Line]:
 
 
 def _wrapped(text: str, width: int, lines: int | None = None) -> list[str]:
-    """Lines of at most so many characters; a long case name may break after a slash, never inside a word."""
-    apart = written.kept_together(text).replace("/", "/ ")
-    wrapped = textwrap.wrap(apart, width, max_lines=lines, placeholder=" …", break_on_hyphens=False)
-    return [line.replace("/ ", "/") for line in wrapped]
+    """Lines of at most so many characters; the middle of a case name too long for one is left out."""
+    words = (_shortened(word, width) for word in written.kept_together(text).split(" "))
+    return textwrap.wrap(" ".join(words), width, max_lines=lines, placeholder=" …", break_on_hyphens=False)
+
+
+def _shortened(word: str, width: int) -> str:
+    """`accuracy/…/as_run` for a name that no line holds: one with a break in it would read as two."""
+    parts = word.split("/")
+    return f"{parts[0]}/…/{parts[-1]}" if len(word) > width and len(parts) > 2 else word
 
 
 def _aside(check: CheckVerdict) -> list[str]:
@@ -180,7 +139,7 @@ def _interval(ax: Axes, line: _Line, at: Place, top: float) -> None:
         ax.plot([_CENTRE, _CENTRE], [top, top + line.height], color=LINE, lw=1)
     y = top + 15
     if abs(at.x) > REACH:
-        _arrow(ax, line.check, math.copysign(1, at.x), y, colour)
+        _arrow(ax, line, math.copysign(1, at.x), y, colour)
         return
     ends = (max(at.low, -REACH), min(at.high, REACH))
     bounded = math.isfinite(at.low) and math.isfinite(at.high)
@@ -188,17 +147,18 @@ def _interval(ax: Axes, line: _Line, at: Place, top: float) -> None:
     for end, bound in zip(ends, (at.low, at.high), strict=True):
         if bounded and end != bound:  # the interval goes on beyond the axis
             ax.plot([_px(end)], [y], "<" if end < 0 else ">", color=colour, ms=6)
-    verdict_mark(ax, _px(at.x), y, line.check.verdict)
+    tip(verdict_mark(ax, _px(at.x), y, line.check.verdict), f"{line.verdict.claim}: {line.check.reason}")
     if not bounded:
         ax.text(_px(at.x), y + 18, "no interval", size=SMALL, color=MUTED, ha="center")
 
 
-def _arrow(ax: Axes, check: CheckVerdict, side: float, y: float, colour: str) -> None:
+def _arrow(ax: Axes, line: _Line, side: float, y: float, colour: str) -> None:
     """A value outside the axis: an arrow at its end, with how far off the value is."""
     end = _px(side * REACH)
     ax.plot([end - side * 60, end - side * 4], [y, y], color=colour, lw=2.4)
-    ax.plot([end - side * 4], [y], ">" if side > 0 else "<", color=colour, ms=9)
-    ax.text(end, y + 18, _distance(check), size=SMALL, color=INK, ha="right" if side > 0 else "left")
+    head = ax.plot([end - side * 4], [y], ">" if side > 0 else "<", color=colour, ms=9)
+    tip(head, f"{line.verdict.claim}: {line.check.reason}")
+    ax.text(end, y + 18, _distance(line.check), size=SMALL, color=INK, ha="right" if side > 0 else "left")
 
 
 def _distance(check: CheckVerdict) -> str:
@@ -246,14 +206,18 @@ def _count(verdicts: Sequence[Verdict], word: str) -> int:
 
 
 def _reading(verdicts: Sequence[Verdict]) -> str:
-    judged = [v for v in verdicts if v.verdict in ("reproduced", "contradicted", "inconclusive", "inconsistent")]
+    judged = [v for v in verdicts if v.verdict in ("reproduced", "contradicted", "inconsistent")]
     outside = [v.claim for v in verdicts if v.verdict == "contradicted"]
     held = _count(judged, "reproduced")
     if not judged:
-        return f"None of the {len(verdicts)} claims could be judged from these rows."
-    text = f"{held} of {len(judged)} judged claims {'lies' if held == 1 else 'lie'} wholly inside the claimed band"
+        whole = "The claim could not" if len(verdicts) == 1 else f"None of the {len(verdicts)} claims could"
+        return f"{whole} be judged from these rows."
+    claims = "claim" if len(judged) == 1 else "claims"
+    text = f"{held} of {len(judged)} judged {claims} {'lies' if held == 1 else 'lie'} wholly inside the claimed band"
     if outside:
         text += f"; {_listed(outside)} {'lies' if len(outside) == 1 else 'lie'} outside it"
+    if undecided := _count(verdicts, "inconclusive"):
+        text += f"; {undecided} {'is' if undecided == 1 else 'are'} inconclusive"
     if unmeasured := _count(verdicts, "not measured"):
         text += f"; {unmeasured} {'is' if unmeasured == 1 else 'are'} not measured"
     return text + "."

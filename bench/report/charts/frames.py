@@ -1,20 +1,15 @@
-"""The rows that a suite's figures are drawn from, with the suite's own names beside them, and the curves it quotes.
+"""What a suite's figures are about, in the suite's own words, and the curves it quotes.
 
-Computes no statistic: rows are chosen and named here, never averaged.
+Computes no statistic and chooses no rows: which rows speak is `verdicts.selection`'s business.
 """
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from bench.plan.planner import models_of, plan, selected_by
-from bench.records.metrics import METRICS
 from bench.suite.schema import Curve, Suite
-from bench.verdicts.ledger import Ledger
-
-NAMES = ("measure_key", "model", "dataset_key", "recipe_key", "reduced")
 
 
 @dataclass(frozen=True)
@@ -29,46 +24,6 @@ class PublishedCurve:
     values: tuple[float, ...]
 
 
-def named(suite: Suite, suite_sha256: str, rows: pd.DataFrame) -> pd.DataFrame:
-    """The usable rows of the suite's cases: every case from its newest run, with the columns of `NAMES` added.
-
-    `dataset_key` is what the suite asked for; the column `dataset` says what a profile put in its place.
-    """
-    about: dict[str, tuple[object, ...]] = {}
-    for setting in Ledger(suite, suite_sha256, rows).settings:
-        for case in (case for cases in setting.cases.values() for case in cases):
-            found = (case.measure_key, case.model, case.dataset_key, case.recipe_key, setting.reduced)
-            known = about.get(setting.ids[case.name])
-            about[setting.ids[case.name]] = found if known is None or known[-1] else known
-    protocols = rows["metric"].map({name: metric.protocol for name, metric in METRICS.items()})
-    kept = rows[rows["case_id"].isin(list(about)) & (rows["status"] == "ok") & (rows["protocol"] == protocols)].copy()
-    for position, name in enumerate(NAMES):
-        kept[name] = kept["case_id"].map({case_id: found[position] for case_id, found in about.items()})
-    kept = kept.sort_values(["started_at", "run_id"], kind="stable")
-    return kept[kept["run_id"] == kept.groupby(["case_id", "metric"])["run_id"].transform("last")]
-
-
-def fullest(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows of one kind of profile on one device: full before reduced, CUDA before CPU; none when there are none."""
-    for reduced in (False, True):
-        for device in ("cuda", "cpu"):
-            found = rows[(rows["reduced"] == reduced) & (rows["device"] == device)]
-            if len(found):
-                return found
-    return rows.iloc[:0]
-
-
-def floats(values: pd.Series) -> list[float]:
-    """The values as plain floats; what is missing is NaN."""
-    return [float(value) for value in values.to_numpy(dtype=float, na_value=math.nan)]
-
-
-def finite(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows whose value is a number: what is NaN or infinite has no place in a mean or a bar."""
-    kept = [math.isfinite(value) for value in floats(rows["value"])]
-    return rows[pd.Series(kept, index=rows.index, dtype=bool)]
-
-
 def published_curves(suite: Suite, folder: Path) -> tuple[list[PublishedCurve], list[str]]:
     """The curves the suite quotes, read from the files beside it; and for each that cannot be read, why."""
     curves, problems = [], []
@@ -77,7 +32,9 @@ def published_curves(suite: Suite, folder: Path) -> tuple[list[PublishedCurve], 
             table = pd.read_csv(folder / curve.file)
             curves.append(_curve(curve, table))
         except (OSError, KeyError, ValueError) as error:
-            why = f"no column {error}" if isinstance(error, KeyError) else error
+            why = f"no column {error}" if isinstance(error, KeyError) else str(error)
+            if isinstance(error, OSError):
+                why = str(error.strerror)  # the rest of it is a path of this machine
             problems.append(f"curve {key}: {curve.file} cannot be drawn: {why}")
     return curves, problems
 

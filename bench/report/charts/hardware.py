@@ -12,12 +12,14 @@ from matplotlib.axes import Axes
 
 from bench.cost import devices, money
 from bench.records import written
-from bench.report.charts.frames import PublishedCurve, drawn_models, finite, fullest
+from bench.report.charts.figure import Absent, Figure
+from bench.report.charts.frames import PublishedCurve, drawn_models
 from bench.report.charts.palette import FONT, INK, LINE, MUTED, PUBLISHED, SMALL, SURFACE
-from bench.report.charts.svg import Absent, Figure, colours_of, finish, sheet, styled
+from bench.report.charts.svg import colours_of, finish, sheet, styled, tip
 from bench.statistics import intervals
 from bench.suite.schema import Cost as Training
 from bench.suite.schema import Suite
+from bench.verdicts.selection import Selected, fullest, grouped, newest, of
 
 _LEFT, _RIGHT, _ROW, _HEAD = 210.0, 660.0, 44.0, 40.0  # px
 _NUMBERS = _RIGHT + 20
@@ -40,17 +42,15 @@ def published_times(suite: Suite, curves: Sequence[PublishedCurve]) -> dict[str,
 
 
 @styled
-def epoch_times(name: str, suite: Suite, rows: pd.DataFrame, curves: Sequence[PublishedCurve]) -> Figure | Absent:
+def epoch_times(name: str, suite: Suite, rows: Sequence[Selected], curves: Sequence[PublishedCurve]) -> Figure | Absent:
     """One row per device for each training whose seconds per epoch are published.
 
     Args:
-        rows: as `frames.named` gives them.
+        rows: those that speak.
     """
     title = "Seconds per epoch by hardware"
     published = published_times(suite, curves)
-    table = pd.DataFrame(
-        [line for key, known in published.items() for line in _lines(suite.costs[key], known, finite(rows))]
-    )
+    table = pd.DataFrame([line for key, known in published.items() for line in _lines(suite.costs[key], known, rows)])
     if table.empty or set(table["basis"]) == {"published"}:
         return Absent(
             name, title, "Nothing was counted or timed that could stand beside the published times.", "static"
@@ -76,12 +76,14 @@ def epoch_times(name: str, suite: Suite, rows: pd.DataFrame, curves: Sequence[Pu
     return finish(figure, name, title, reading, f"Dot plot. {reading}", table, note)
 
 
-def _lines(training: Training, published: Sequence[tuple[str, tuple[float, ...]]], rows: pd.DataFrame) -> list[dict]:
+def _lines(
+    training: Training, published: Sequence[tuple[str, tuple[float, ...]]], rows: Sequence[Selected]
+) -> list[dict]:
     """One line per device and basis; a device's lines stand together, the published devices first."""
     found = [_line(training, _titled(device), "published", values) for device, values in published]
-    macs = rows[(rows["metric"] == "macs") & (rows["model"] == training.model)]["value"]
-    if len(macs):
-        flops = money.training_flops(float(macs.iloc[-1]), training.images, 1)
+    macs = newest(each for each in of(rows, "macs") if each.case.model == training.model and each.finite)
+    if macs:
+        flops = money.training_flops(macs.value, training.images, 1)
         for device in devices.DEVICES.values():
             seconds = [flops / effective.value for effective in device.effective]
             found.append(_line(training, device.title, "estimated", seconds))
@@ -90,13 +92,12 @@ def _lines(training: Training, published: Sequence[tuple[str, tuple[float, ...]]
     return sorted(found, key=lambda line: order.index(line["device"]))
 
 
-def _measured(training: Training, rows: pd.DataFrame) -> Iterator[dict]:
-    timed = rows[(rows["metric"] == "epoch_s") & (rows["model"] == training.model) & rows["n_train"].notna()]
-    timed = fullest(timed)
-    for device, part in timed.groupby("device_name", sort=False):
-        pairs = zip(part["value"], part["n_train"], strict=True)
-        seconds = [float(value) / int(images) * training.images for value, images in pairs]
-        yield _line(training, _titled(str(device)), "measured", seconds)
+def _measured(training: Training, rows: Sequence[Selected]) -> Iterator[dict]:
+    timed = [each for each in of(rows, "epoch_s") if each.case.model == training.model and each.finite]
+    for device, part in grouped(fullest(timed), lambda each: each.row.device_name).items():
+        seconds = [each.value / each.row.n_train * training.images for each in part if each.row.n_train]
+        if seconds:
+            yield _line(training, _titled(device), "measured", seconds)
 
 
 def _titled(device: str) -> str:
@@ -134,10 +135,10 @@ def _row(
             ax.plot(*around, color=colour, lw=1, ls=(0, (3, 2)), zorder=1)
         elif line["basis"] == "published":
             ax.plot([low, high], [y, y], color=PUBLISHED, lw=1.6)
-            ax.plot([middle], [y], "D", ms=8, mfc=SURFACE, mec=PUBLISHED, mew=1.6)
+            tip(ax.plot([middle], [y], "D", ms=8, mfc=SURFACE, mec=PUBLISHED, mew=1.6), f"{device}: {_written(line)}")
         else:
             ax.plot([low, high], [y, y], color=colour, lw=2)
-            ax.plot([middle], [y], "o", ms=8, color=colour, mew=0)
+            tip(ax.plot([middle], [y], "o", ms=8, color=colour, mew=0), f"{device}: {_written(line)}")
     written = sorted(lines, key=lambda line: _BASES.index(line["basis"]), reverse=True)
     for number, line in enumerate(written[:2]):
         seen = line["basis"] == "measured"

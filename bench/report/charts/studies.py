@@ -14,12 +14,14 @@ from matplotlib.axes import Axes
 from bench.records import written
 from bench.records.metrics import METRICS
 from bench.report.charts.accuracy import accuracies
-from bench.report.charts.frames import PublishedCurve, drawn_models, finite, fullest, trained_models, trainings
+from bench.report.charts.figure import Absent, Figure
+from bench.report.charts.frames import PublishedCurve, drawn_models, trained_models, trainings
 from bench.report.charts.labels import End, name_ends
 from bench.report.charts.palette import FONT, INK, LINE, MUTED, SERIES, SMALL
-from bench.report.charts.svg import Absent, Figure, axes, canvas, colours_of, finish, sheet, styled
+from bench.report.charts.svg import axes, canvas, colours_of, finish, sheet, styled
 from bench.statistics import intervals
 from bench.suite.schema import Suite
+from bench.verdicts.selection import Selected, fullest, grouped, of
 
 _CELL, _GRID_LEFT, _GRID_TOP = (150.0, 64.0), 150.0, 56.0  # px
 # Metric -> the head of its panel.
@@ -45,17 +47,16 @@ def grid_of(suite: Suite) -> tuple[str, str, list[str]] | None:
 
 
 @styled
-def heat_map(name: str, suite: Suite, rows: pd.DataFrame, published: Sequence[PublishedCurve]) -> Figure | Absent:
+def heat_map(name: str, suite: Suite, rows: Sequence[Selected], published: Sequence[PublishedCurve]) -> Figure | Absent:
     """Accuracy over the suite's grid of two settings, with the end of the published curve in brackets."""
     grid = grid_of(suite)
     assert grid is not None, "ask `grid_of` first"
     across, down, models = grid
     title = f"Accuracy over {_words(across)} and {_words(down)}"
-    rows = finite(rows[rows["model"].isin(models) & rows["epoch"].notna()])
-    found = fullest(rows[rows["metric"] == "test_top1_pct"])
-    if found.empty:
+    table = accuracies(suite, [each for each in rows if each.case.model in models])
+    if table.empty:
         return Absent(name, title, "No model of the grid was trained.", next(iter(trainings(suite).values())))
-    table = accuracies(suite, found).drop_duplicates("model")
+    table = table.drop_duplicates("model").copy()
     ends = {curve.model: curve.values[-1] for curve in published if curve.metric == "test_top1_pct"}
     table["published_pct"] = table["model"].map(ends)
     table[across] = [suite.models[model].args.get(across) for model in table["model"]]
@@ -69,11 +70,12 @@ def heat_map(name: str, suite: Suite, rows: pd.DataFrame, published: Sequence[Pu
         _cell(ax, columns.index(line[across]), lines.index(line[down]), line, shade)
     best, worst = table.loc[table["top1_pct"].idxmax()], table.loc[table["top1_pct"].idxmin()]
     reading = (
-        f"{best['top1_pct']:.2f} % at {_words(across)} {best[across]} and {_words(down)} {best[down]}, the most; "
-        f"{worst['top1_pct']:.2f} % at {worst[across]} and {worst[down]}, the least."
+        f"From {worst['top1_pct']:.2f} % at {_words(across)} {worst[across]} and {_words(down)} {worst[down]} "
+        f"to {best['top1_pct']:.2f} % at {best[across]} and {best[down]}"
     )
+    reading += "." if best["low"] > worst["high"] else ", which the test set cannot tell apart."
     note = f"{table['panel'].iloc[0]}. In brackets: the end of the published curve. Darker is more accurate."
-    return finish(figure, name, title, reading, f"Heat map. {reading}", table.drop(columns="points"), note)
+    return finish(figure, name, title, reading, f"Heat map. {reading}", table.drop(columns=["points", "reduced"]), note)
 
 
 def _words(key: str) -> str:
@@ -109,13 +111,13 @@ def sized(suite: Suite) -> list[str]:
 
 
 @styled
-def scaling(name: str, suite: Suite, rows: pd.DataFrame) -> Figure | Absent:
+def scaling(name: str, suite: Suite, rows: Sequence[Selected]) -> Figure | Absent:
     """Costs over the number of pixels, log over log: parallel to the number of patches, so with the same exponent."""
     title = "Cost over image size"
-    rows = finite(rows)
-    found = rows[rows["measure_key"].isin(sized(suite)) & rows["metric"].isin(list(_COSTS))]
-    found = fullest(found)
-    if found.empty:
+    asked = [each for each in of(rows, *_COSTS) if each.finite and each.case.measure_key in sized(suite)]
+    metrics = grouped(asked, lambda each: each.row.metric)
+    found = [each for part in metrics.values() for each in fullest(part)]
+    if not found:
         return Absent(name, title, "No cost was measured over image sizes.", sized(suite)[0])
     table = _costs(suite, found)
     shown = [metric for metric in _COSTS if metric in set(table["metric"])]
@@ -134,12 +136,11 @@ def scaling(name: str, suite: Suite, rows: pd.DataFrame) -> Figure | Absent:
     return finish(figure, name, title, reading, f"Log-log line chart. {reading}", table, note)
 
 
-def _costs(suite: Suite, rows: pd.DataFrame) -> pd.DataFrame:
+def _costs(suite: Suite, rows: Sequence[Selected]) -> pd.DataFrame:
     table = []
-    for (metric, model), part in rows.groupby(["metric", "model"], sort=False):
-        points = {
-            int(size): intervals.median([float(v) for v in each["value"]]) for size, each in part.groupby("image_size")
-        }
+    for (metric, model), part in grouped(rows, lambda each: (each.row.metric, each.case.model)).items():
+        sizes = grouped(sorted(part, key=lambda each: each.case.image_size), lambda each: each.case.image_size)
+        points = {size: intervals.median([each.value for each in some]) for size, some in sizes.items()}
         if len(points) < 2:
             continue
         pixels = [size**2 for size in points]

@@ -7,7 +7,6 @@ import io
 import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 from xml.etree import ElementTree
@@ -15,10 +14,13 @@ from xml.etree import ElementTree
 import matplotlib as mpl
 import pandas as pd
 import seaborn as sns
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
+from matplotlib.lines import Line2D
 
 from bench.records.written import kept_together
+from bench.report.charts.figure import Figure
 from bench.report.charts.palette import (
     FONT,
     FONT_STACK,
@@ -33,39 +35,16 @@ from bench.report.charts.palette import (
     VERDICT_COLOURS,
     WIDTH,
 )
+from bench.report.csv_text import csv_text
 
 SVG = "http://www.w3.org/2000/svg"
 _HREF = "{http://www.w3.org/1999/xlink}href"
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_TIP = "tip-"  # begins the id of a group of marks; behind it what it tells, as no id could hold it
 _REPLACED = "\N{REPLACEMENT CHARACTER}"
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A finished figure: its reading above it, what it shows to somebody who cannot see it, and its data."""
-
-    name: str
-    title: str
-    reading: str
-    alt: str
-    svg: str  # for the page: its variables, no ids but prefixed ones
-    standalone: str  # for a file beside a Markdown page: on white
-    csv: str
-    note: str | None = None
-
-
-@dataclass(frozen=True)
-class Absent:
-    """A figure for which there is no data, with the reason and what would get it."""
-
-    name: str
-    title: str
-    reason: str
-    measure: str | None = None  # the suite's key of what has to be measured
-    command: str | None = None
 
 
 def colours_of(keys: Sequence[str]) -> dict[str, str]:
@@ -111,13 +90,19 @@ def sheet(height: float, width: float = WIDTH) -> tuple[Canvas, Axes]:
     return figure, found
 
 
-def verdict_mark(ax: Axes, x: float, y: float, word: str, size: float = 9) -> None:
-    """The shape and colour of a verdict."""
+def verdict_mark(ax: Axes, x: float, y: float, word: str, size: float = 9) -> list[Line2D]:
+    """The shape and colour of a verdict; returns what was drawn."""
     marker, colour = SHAPES[word][0], VERDICT_COLOURS[word][0]
     hollow = word == "not measured"
     face = "none" if hollow else colour
     size = size * {"X": 1.15, "D": 0.9}.get(marker, 1.0)  # shapes of one area, not of one width
-    ax.plot([x], [y], marker, ms=size, mfc=face, mec=colour, mew=1.6 if hollow else 0, clip_on=False, zorder=5)
+    return ax.plot([x], [y], marker, ms=size, mfc=face, mec=colour, mew=1.6 if hollow else 0, clip_on=False, zorder=5)
+
+
+def tip(artists: Iterable[Artist], text: str) -> None:
+    """What a pointer that rests on these marks is told."""
+    for artist in artists:
+        artist.set_gid(_TIP + text.encode().hex())
 
 
 def finish(
@@ -134,7 +119,7 @@ def finish(
     raw = _draw(figure, name)
     themed = _rewritten(raw, name, alt, VARIABLES)
     plain = _rewritten(raw, name, alt, {}, standalone=True)
-    table = data.to_csv(index=False, lineterminator="\n")
+    table = csv_text(data.to_dict("records"), [str(name) for name in data.columns])
     return Figure(name, title, reading, alt, themed, plain, table, note)
 
 
@@ -175,6 +160,7 @@ def _rewritten(raw: str, name: str, alt: str, variables: Mapping[str, str], stan
         _spread_style(element, variables)
         _shorten(element)
     _unwrap(tree)
+    _tell(tree)
     _frame(tree, name, alt, standalone)
     ElementTree.register_namespace("", SVG)
     return ElementTree.tostring(tree, encoding="unicode")
@@ -198,6 +184,15 @@ def _unwrap(parent: ElementTree.Element) -> None:
     parent[:] = kept
 
 
+def _tell(tree: ElementTree.Element) -> None:
+    """Marks that tell something get it as their title."""
+    for element in list(tree.iter()):
+        if text := element.attrib.pop(_TIP, None):
+            title = ElementTree.Element(f"{{{SVG}}}title")
+            title.text = _NOT_XML.sub(_REPLACED, kept_together(text))
+            element.insert(0, title)
+
+
 def _referenced(elements: Iterable[ElementTree.Element]) -> set[str]:
     found = set()
     for element in elements:
@@ -209,8 +204,10 @@ def _referenced(elements: Iterable[ElementTree.Element]) -> set[str]:
 
 def _name_again(element: ElementTree.Element, name: str, wanted: set[str]) -> None:
     """Ids that something points to get the figure's name in front, so that they are unique on the page; others go."""
-    identity = element.attrib.pop("id", None)
-    if identity in wanted:
+    identity = element.attrib.pop("id", "")
+    if identity.startswith(_TIP):
+        element.set(_TIP, bytes.fromhex(identity.removeprefix(_TIP)).decode())
+    if identity and identity in wanted:
         element.set("id", f"{name}-{identity}")
     target = element.attrib.pop(_HREF, None)
     if target is not None:

@@ -11,10 +11,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from bench.records import packed
-from bench.report.charts.frames import fullest, training_title, trainings
+from bench.report.charts.figure import Absent, Figure
+from bench.report.charts.frames import training_title, trainings
 from bench.report.charts.palette import FONT, INK, MUTED, SMALL, WIDTH
-from bench.report.charts.svg import Absent, Figure, finish, sheet, styled
+from bench.report.charts.svg import finish, sheet, styled
 from bench.suite.schema import Suite
+from bench.verdicts.selection import Selected, fullest, of
 
 METRICS = ("patch_filters", "opposite_cosine")
 _PANELS = 3
@@ -39,14 +41,14 @@ class Panel:
     tiles: packed.Tiles
 
 
-def has_pictures(suite: Suite, rows: pd.DataFrame) -> bool:
+def has_pictures(suite: Suite, rows: Sequence[Selected]) -> bool:
     """Whether a suite asks for one of the metrics behind the pictures, or has rows of them."""
     asked = any(quantity.metric in METRICS for quantity in suite.quantities.values())
-    return asked or bool(rows["metric"].isin(METRICS).any())
+    return asked or bool(of(rows, *METRICS))
 
 
 @styled
-def filters(name: str, suite: Suite, rows: pd.DataFrame) -> Figure | Absent:
+def filters(name: str, suite: Suite, rows: Sequence[Selected]) -> Figure | Absent:
     """Patch-embedding filters of up to three models, each a small colour picture."""
     title = "Patch-embedding filters"
     panels = _panels(suite, rows, "patch_filters")
@@ -63,7 +65,7 @@ def filters(name: str, suite: Suite, rows: pd.DataFrame) -> Figure | Absent:
 
 
 @styled
-def mixing(name: str, suite: Suite, rows: pd.DataFrame) -> Figure | Absent:
+def mixing(name: str, suite: Suite, rows: Sequence[Selected]) -> Figure | Absent:
     """Token-mixing weights of the first model's first and last layer, each unit a picture over the grid of patches."""
     title = "Token-mixing weights"
     panels = _panels(suite, rows, "opposite_cosine")
@@ -80,36 +82,37 @@ def mixing(name: str, suite: Suite, rows: pd.DataFrame) -> Figure | Absent:
     return _drawn(name, title, panels, reading, note)
 
 
-def _panels(suite: Suite, rows: pd.DataFrame, metric: str) -> list[Panel]:
+def _panels(suite: Suite, rows: Sequence[Selected], metric: str) -> list[Panel]:
     """The layers of the first training that has any, in the suite's order of models, of the lowest seed."""
-    found = fullest(rows[(rows["metric"] == metric) & rows["value"].notna()])
+    found = fullest([each for each in of(rows, metric) if each.finite])
     for dataset, recipe in trainings(suite):
-        mine = found[(found["dataset_key"] == dataset) & (found["recipe_key"] == recipe)]
-        drawn = mine[mine["detail"].notna()]
-        if len(drawn):
-            title = training_title(suite, dataset, recipe, drawn["profile"].iloc[0])
+        mine = [each for each in found if (each.case.dataset_key, each.case.recipe_key) == (dataset, recipe)]
+        drawn = [each for each in mine if each.row.detail]
+        if drawn:
+            title = training_title(suite, dataset, recipe, drawn[0].row.profile)
             return [panel for model in suite.models for panel in _of_model(suite, mine, model, title)]
     return []
 
 
-def _of_model(suite: Suite, rows: pd.DataFrame, model: str, title: str) -> list[Panel]:
-    rows = rows[rows["model"] == model]
-    rows = rows[rows["seed"] == rows["seed"].min()]
-    untrained = rows[rows["epoch"] == 0]
-    before = {str(part): float(value) for part, value in zip(untrained["part"], untrained["value"], strict=True)}
+def _of_model(suite: Suite, rows: Sequence[Selected], model: str, title: str) -> list[Panel]:
+    mine = [each for each in rows if each.case.model == model]
+    lowest = min((each.row.seed or 0 for each in mine), default=0)
+    mine = [each for each in mine if (each.row.seed or 0) == lowest]
+    before = {each.row.part: each.value for each in mine if each.row.epoch == 0}
     return [
         Panel(
             model,
             suite.models[model].label,
-            str(line["part"]),
-            float(line["value"]),
-            before.get(str(line["part"])),
-            int(line["seed"]),
-            int(line["epoch"]),
+            str(each.row.part),
+            each.value,
+            before.get(each.row.part),
+            lowest,
+            int(each.row.epoch or 0),
             title,
-            packed.unpack(str(line["detail"])),
+            packed.unpack(str(each.row.detail)),
         )
-        for line in rows[rows["detail"].notna()].sort_values("part").to_dict("records")
+        for each in sorted(mine, key=lambda each: each.row.part or "")
+        if each.row.detail
     ]
 
 
@@ -171,7 +174,7 @@ def _table(panels: Sequence[Panel]) -> pd.DataFrame:
                 "height": panel.tiles.height,
                 "width": panel.tiles.width,
                 "largest": largest,
-                f"weights_in_{packed.STEPS}ths_of_largest": " ".join(str(step) for step in steps),
+                f"weights_in_{packed.STEPS}ths_of_largest": f"[{' '.join(str(step) for step in steps)}]",
             }
             for panel in panels
             for unit, largest, steps in zip(panel.tiles.units, panel.tiles.largest, panel.tiles.steps, strict=True)

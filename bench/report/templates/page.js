@@ -1,8 +1,9 @@
-// Filter, sort and open state, kept in the fragment: #verdict=contradicted&sort=difference&open=H3,H14
+// Filter, search, sort and open state, kept in the fragment: #verdict=contradicted&sort=difference&open=H3,H14
 "use strict";
 const claims = [...document.querySelectorAll("tbody.claim")];
 const tiles = [...document.querySelectorAll(".tile")];
-const state = { verdict: "", sort: "claim", open: new Set() };
+const state = { verdict: "", sort: "claim", find: "", open: new Set() };
+const made = (tag, given, where) => { const it = Object.assign(document.createElement(tag), given); where.append(it); return it; };
 const box = (claim) => claim.querySelector("details");
 const key = { claim: (c) => +c.dataset.order, verdict: (c) => +c.dataset.rank, difference: (c) => -c.dataset.far };
 
@@ -10,10 +11,11 @@ function read() {
   const text = location.hash.slice(1);
   const plain = claims.some((claim) => claim.id === text);
   const asked = new URLSearchParams(plain ? "" : text);
-  if (text && !plain && !["verdict", "sort", "open"].some((name) => asked.has(name))) return;
+  if (text && !plain && !["verdict", "sort", "find", "open"].some((name) => asked.has(name))) return;
   const wanted = (asked.get("verdict") || "").replaceAll("-", " ");
   if (!plain) {
     state.verdict = tiles.some((tile) => tile.dataset.verdict === wanted) ? wanted : "";
+    state.find = asked.get("find") || "";
     state.sort = asked.get("sort") in key ? asked.get("sort") : "claim";
     state.open = new Set((asked.get("open") || "").split(",").filter(Boolean));
   } else {
@@ -28,13 +30,15 @@ function write() {
   const parts = [];
   if (state.verdict) parts.push("verdict=" + state.verdict.replaceAll(" ", "-"));
   if (state.sort !== "claim") parts.push("sort=" + state.sort);
+  if (state.find) parts.push("find=" + encodeURIComponent(state.find));
   if (state.open.size) parts.push("open=" + [...state.open].join(","));
   history.replaceState(null, "", parts.length ? "#" + parts.join("&") : location.pathname + location.search);
 }
 
 function show() {
   for (const claim of claims) {
-    claim.hidden = Boolean(state.verdict) && claim.dataset.verdict !== state.verdict;
+    const named = claim.textContent.toLowerCase().includes(state.find.trim().toLowerCase());
+    claim.hidden = (state.verdict && claim.dataset.verdict !== state.verdict) || !named;
     box(claim).open = state.open.has(claim.id);
   }
   for (const tile of tiles) tile.setAttribute("aria-pressed", String(tile.dataset.verdict === state.verdict));
@@ -46,19 +50,23 @@ function show() {
       head.setAttribute("aria-sort", head.dataset.sort === state.sort ? order : "none");
     }
     const line = table.closest("section").querySelector(".shown");
-    line.hidden = !state.verdict;
-    line.firstChild.textContent = `${own.filter((claim) => !claim.hidden).length} of ${own.length} claims: ${state.verdict}.`;
+    const told = state.verdict + (state.find ? ` with “${state.find}”` : "");
+    const count = `${own.filter((claim) => !claim.hidden).length} of ${own.length} claim${own.length === 1 ? "" : "s"}`;
+    line.hidden = false;
+    line.querySelector("span").textContent = told ? `${count}: ${told.trim()}.` : `${own.length} claim${own.length === 1 ? "" : "s"}`;
+    line.querySelector("button").hidden = !told;
+    line.querySelector("input").value = state.find;
   }
 }
 
 function change(edit) { edit(); show(); write(); }
 
 for (const line of document.querySelectorAll(".shown")) {
-  const all = document.createElement("button");
-  all.textContent = "Show all";
-  all.onclick = () => change(() => { state.verdict = ""; });
-  line.setAttribute("role", "status");
-  line.append("", all);
+  const box = made("input", { type: "search", placeholder: "Search the claims", ariaLabel: "Search the claims" }, line);
+  box.oninput = () => change(() => { state.find = box.value; });
+  made("span", { role: "status" }, line);
+  const all = made("button", { type: "button", textContent: "Show all" }, line);
+  all.onclick = () => change(() => { state.verdict = state.find = ""; });
 }
 for (const tile of tiles) {
   tile.setAttribute("role", "button");
@@ -81,6 +89,10 @@ for (const claim of claims) {
     state.open[box(claim).open ? "add" : "delete"](claim.id);
     write();
   };
+}
+for (const line of navigator.clipboard ? document.querySelectorAll("pre.command") : []) {
+  const text = line.textContent, copy = made("button", { type: "button", textContent: "Copy" }, line);
+  copy.onclick = () => navigator.clipboard.writeText(text).then(() => { copy.textContent = "Copied"; });
 }
 document.documentElement.classList.add("scripted");
 addEventListener("hashchange", read);

@@ -40,14 +40,15 @@ def compare(
         first, second: environment and rows of a run, as the store gives them.
         sort: one of `SORTS`; the order of the first run's rows when not given. `change` puts the largest first,
             `word` what got worse.
-        only_changed: leave out what is equal, shows no change or has no interval.
+        only_changed: leave out what is equal or shows no change. What differs and has no interval stays: nothing is
+            known against it.
     """
     series = [series_of(rows) for _, rows in (first, second)]
     pairs, apart = paired(*series)
     names = varying(series[0])
     found = [each for a, b in pairs for each in effects(a, b, names.get(a.subject, []))]
     compared = [each for each in found if isinstance(each, Compared)]
-    kept = [each for each in compared if each.changed or not only_changed]
+    kept = [each for each in compared if each.moved or not only_changed]
     return Comparison(
         first=_run_id(*first),
         second=_run_id(*second),

@@ -50,6 +50,11 @@ class Compared:
         return self.word not in ("equal", "no change shown", "no interval")
 
     @property
+    def moved(self) -> bool:
+        """Whether the two differ at all: a change that is shown, or one for which there is no interval to tell."""
+        return self.changed or (self.word == "no interval" and self.first != self.second)
+
+    @property
     def size(self) -> float:
         """How large the effect is, whatever its direction: |log ratio|, a difference as a share of the first value."""
         if self.scale == "ratio":
@@ -85,12 +90,12 @@ def _learned(first: Series, second: Series, what: str) -> Iterator[Compared | Ap
     ]
     both = [seed for seed in curves[0] if seed in curves[1]]
     if len(both) < max(map(len, curves)):
-        known = (", ".join(map(str, sorted(curve, key=str))) or "none" for curve in curves)
-        yield Apart((first.metric,), what, "seeds", *known)
+        one, other = (", ".join(map(str, sorted(curve, key=str))) or "none" for curve in curves)
+        yield Apart((first.metric,), what, "seeds", one, other)
     ends = {seed: tuple(curve[seed][-1].epoch for curve in curves) for seed in both}
-    for seed, (one, other) in ends.items():
-        if one != other:
-            yield Apart((first.metric,), f"{what}, seed {seed}", "last epoch", str(one), str(other))
+    for seed, (end, other_end) in ends.items():
+        if end != other_end:
+            yield Apart((first.metric,), f"{what}, seed {seed}", "last epoch", str(end), str(other_end))
     both = [seed for seed in both if ends[seed][0] == ends[seed][1]]
     if not both:
         return
@@ -102,7 +107,8 @@ def _learned(first: Series, second: Series, what: str) -> Iterator[Compared | Ap
 
 
 def _by_status(first: Series, second: Series, what: str) -> Apart:
-    return Apart((first.metric,), what, "status", *((side.failures or ("ok",))[0] for side in (first, second)))
+    one, other = ((side.failures or ("ok",))[0] for side in (first, second))
+    return Apart((first.metric,), what, "status", one, other)
 
 
 def _by_seed(samples: Sequence[Sample]) -> dict[int | None, list[Sample]]:
@@ -117,8 +123,17 @@ def _paired(series: Series, what: str, first: list[float], second: list[float]) 
     if not any(differences):
         effect = Interval(0.0, 0.0, 0.0, "equal in every seed", len(differences))
     else:
-        effect = intervals.mean_interval(differences)
+        effect = intervals.seed_interval(differences, _resolution(series, first[0], second[0]))
     return _compared(series, what, "seeds", (first, second), "difference", effect)
+
+
+def _resolution(series: Series, one: float, other: float) -> float | None:
+    """What the test images resolve of the difference of two accuracies, ± points at 95 %; None for anything else."""
+    images = series.conditions.get("n_test")
+    metric = METRICS.get(series.metric)
+    if metric is None or not metric.on_test_images or not images:
+        return None
+    return math.hypot(*(intervals.accuracy_resolution(value, int(images)) for value in (one, other))) or None
 
 
 def _measured(first: Series, second: Series, what: str) -> Compared:

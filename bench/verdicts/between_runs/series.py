@@ -57,6 +57,7 @@ class Apart:
     key: str
     first: str
     second: str
+    parts: tuple[str, ...] = ()  # modules or operators that it is about, where it is not about the whole
 
 
 def series_of(rows: pandas.DataFrame) -> list[Series]:
@@ -160,16 +161,16 @@ def _apart(alone: list[Series], theirs: Mapping[tuple[Any, ...], list[Series]]) 
     for each in alone:
         others = theirs.get(each.subject, [])
         if not others:
-            yield Apart((each.metric,), _plainly(each), "measured", "yes", "no")
+            yield Apart((each.metric,), _plainly(each), "measured", "yes", "no", _parts(each))
             continue
         nearest = min(others, key=lambda other: len(_unequal(each.conditions, other.conditions)))
         others.remove(nearest)
         for key in _unequal(each.conditions, nearest.conditions):
-            values = (shown(side.conditions.get(key)) for side in (each, nearest))
-            yield Apart((each.metric,), _plainly(each), key, *values)
+            one, other = (shown(side.conditions.get(key)) for side in (each, nearest))
+            yield Apart((each.metric,), _plainly(each), key, one, other, _parts(each))
     for others in theirs.values():
         for each in others:
-            yield Apart((each.metric,), _plainly(each), "measured", "no", "yes")
+            yield Apart((each.metric,), _plainly(each), "measured", "no", "yes", _parts(each))
 
 
 def _plainly(series: Series) -> str:
@@ -177,10 +178,16 @@ def _plainly(series: Series) -> str:
     return ", ".join(filter(None, [model, dataset]))
 
 
+def _parts(series: Series) -> tuple[str, ...]:
+    return tuple(filter(None, [series.subject[3]]))
+
+
 def _merged(found: Iterable[Apart]) -> Iterator[Apart]:
-    """One line where many metrics differ alike."""
-    metrics: dict[tuple[str, str, str, str], list[str]] = defaultdict(list)
+    """One line where many metrics or parts differ alike."""
+    alike: dict[tuple[str, str, str, str], list[Apart]] = defaultdict(list)
     for each in found:
-        metrics[each.what, each.key, each.first, each.second] += each.metrics
-    for rest, names in metrics.items():
-        yield Apart(tuple(dict.fromkeys(names)), *rest)
+        alike[each.what, each.key, each.first, each.second].append(each)
+    for rest, members in alike.items():
+        metrics = dict.fromkeys(metric for each in members for metric in each.metrics)
+        parts = dict.fromkeys(part for each in members for part in each.parts)
+        yield Apart(tuple(metrics), *rest, tuple(parts))

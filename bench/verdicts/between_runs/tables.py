@@ -6,6 +6,7 @@ Compares nothing; rounds for the eye only.
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from bench.ci.wording import COUNTS
 from bench.records import written
 from bench.records.metrics import UNITS
 from bench.verdicts.between_runs.effects import Compared
@@ -41,7 +42,9 @@ class Comparison:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader must know beside the numbers."""
-        hidden = (f"{self.left_out} quantities without a change are left out.",) if self.left_out else ()
+        several = "quantity" if self.left_out == 1 else "quantities"
+        verb = "is" if self.left_out == 1 else "are"
+        hidden = (f"{self.left_out} {several} without a change {verb} left out.",) if self.left_out else ()
         return (*hidden, NO_GATE) if any(each.clocked for each in self.compared) else hidden
 
 
@@ -58,10 +61,7 @@ def compared(comparison: Comparison) -> list[dict[str, Any]]:
 
 def apart(comparison: Comparison) -> list[dict[str, Any]]:
     """A row for each thing that cannot be compared, with the key and both values."""
-    return [
-        {"not comparable": f"{', '.join(each.metrics)} {each.what}: {each.key} {each.first} | {each.second}"}
-        for each in comparison.apart
-    ]
+    return [{"not comparable": _apart(each)} for each in comparison.apart]
 
 
 def as_mapping(comparison: Comparison) -> dict[str, Any]:
@@ -91,9 +91,15 @@ def _row(each: Compared) -> dict[str, Any]:
     }
 
 
+def _apart(each: Apart) -> str:
+    parts = f" ({', '.join(each.parts)})" if each.parts else ""
+    return f"{', '.join(each.metrics)} {each.what}{parts}: {each.key} {each.first} | {each.second}"
+
+
 def _word(each: Compared) -> str:
-    if each.kind == "exact" and each.better is not None:
-        return f"{each.word}, {'better' if each.better else 'worse'}"
+    if each.kind == "exact" and each.changed:
+        more, fewer = ("more", "fewer") if each.unit in COUNTS else ("higher", "lower")
+        return f"{each.word}, {more if each.second > each.first else fewer}"
     return f"{each.word} (no gate)" if each.clocked and each.changed else each.word
 
 
