@@ -98,7 +98,8 @@ def test_which_of_two_files_a_name_comes_from_matters(tmp_path):
     assert digest(first) != digest(second)
 
 
-def test_a_package_is_followed_through_relative_imports_its_own_init_and_circles(tmp_path):
+def test_a_package_is_followed_through_relative_imports_its_own_init_and_circles(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
     files = {
         "mynet__in____init__": "WIDTH = 4\n",
         "mynet__in__models": "from . import layers\nfrom .layers import block\nfrom .deep.down import bottom\n",
