@@ -14,7 +14,7 @@ from bench import machine
 from bench.plan.case import Case
 from bench.plan.forecast import seconds
 from bench.records.measurement import Status
-from bench.records.metrics import METRICS, conditions
+from bench.records.metrics import METRICS, Metric
 from bench.records.written import duration
 
 # Unless told otherwise, a case may take so many times what is expected of it, and never less than the floor.
@@ -76,13 +76,18 @@ class Limits:
 
 
 def not_beside_others(case: Case) -> bool:
-    """Whether a clock or the machine's memory is part of the case, so that nothing else may run meanwhile.
+    """Whether a clock or the machine's memory is what the case is about, so that nothing else may run meanwhile.
 
-    A measure whose metrics nobody has declared may have one.
+    A training is not: what it learns is the same beside others, and its own seconds are left out then.
+    A measure whose metrics nobody has declared may have a clock.
     """
     metrics = [metric for metric in METRICS.values() if metric.measure == case.measure]
-    timed = any("device_name" in conditions(metric.name) or metric.unit in _CLOCK_UNITS for metric in metrics)
-    return timed or not metrics
+    return not metrics or (any(map(is_timed, metrics)) and all(metric.depends != "data" for metric in metrics))
+
+
+def is_timed(metric: Metric) -> bool:
+    """Whether a value of it counts only where nothing else ran."""
+    return metric.depends == "machine" or metric.unit in _CLOCK_UNITS
 
 
 def ended_by(code: int | None) -> str:

@@ -15,7 +15,7 @@ from bench.errors import MeasurementError, UsageError
 from bench.execution import messages
 from bench.execution.context import Context, Progress
 from bench.execution.executor import Stop, Watcher, pathless
-from bench.execution.limits import Limits, Memory, ended_by, not_beside_others
+from bench.execution.limits import Limits, Memory, ended_by, is_timed, not_beside_others
 from bench.execution.locks import CaseLocks, Pending
 from bench.execution.messages import Imported, Job, Recording, Surroundings
 from bench.execution.outcome import Measured, Outcome, outcome, without_value
@@ -40,6 +40,7 @@ class Hand:
     started: datetime
     begun: float
     limit_s: float | None
+    company: bool = False  # whether another case ran meanwhile
     facts: DataFacts | None = None
     readings: list[Reading] = field(default_factory=list)
     imported: list[str] = field(default_factory=list)
@@ -154,6 +155,8 @@ class ProcessExecutor:
                 break
             limit_s = self._limits.time_limit_s(case, self._around.threads)
             hands[worker.number] = Hand(case, worker, started, begun, limit_s)
+            for hand in hands.values():
+                hand.company = hand.company or len(hands) > 1
         return lost
 
     def _hear(self, hands: dict[int, Hand], watcher: Watcher) -> None:
@@ -185,7 +188,9 @@ class ProcessExecutor:
     def _outcome(self, hand: Hand, watcher: Watcher) -> Outcome:
         """The rows of a case whose worker is gone, and why it went where it did not say so itself."""
         early = hand.stop.early if hand.stop else without_value(hand.case, *self._death(hand))
-        found = Measured(hand.facts, [*hand.readings, *([early] if early else [])], early is None)
+        # The seconds of a training that had company are no property of the training.
+        kept = [each for each in hand.readings if not (hand.company and is_timed(METRICS[each.metric]))]
+        found = Measured(hand.facts, [*kept, *([early] if early else [])], early is None)
         _pass_on(hand, watcher)
         self._imported += hand.imported
         self._limits.forget(hand.worker.pid)
