@@ -70,9 +70,9 @@ from bench.records.measurement import Reading
 from bench.records.metrics import Metric, register
 from bench.registry import measures, models
 
-for name in ("began_at", "ended_at"):
-    register(Metric(name, "1", "neither", 1, "dated", "when"))
-register(Metric("waited_s", "s", "lower", 1, "clocked", "how long"))
+register(Metric("began_at", "1", "neither", 1, "dated", "when", depends="model"))
+register(Metric("ended_at", "1", "neither", 1, "dated", "when", depends="model"))
+register(Metric("waited_s", "s", "lower", 1, "clocked", "how long", depends="machine"))
 
 
 def end(how):
