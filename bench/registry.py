@@ -9,6 +9,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType, TracebackType
@@ -18,7 +19,7 @@ from bench.errors import BenchError, UsageError, near
 from bench.records import metrics
 from bench.source import finding, following
 from bench.source.finding import Module
-from bench.source.offers import ANY, Offers, offers
+from bench.source.offers import ANY, KINDS, Offers, offers
 
 Factory = TypeVar("Factory", bound=Callable[..., Any])
 # What code that is not bench's may raise while it is imported, built or run. No interrupt and no exit is among it.
@@ -150,9 +151,13 @@ def read_plugin(name: str, beside: Path) -> None:
         module = _found(name, beside)
         folder = (beside / name).resolve().parent if name.endswith(".py") else beside
         find = finding.finder(folder, None if name.endswith(".py") else name.partition(".")[0])
-        every = [module, *following.followed([module], find).values()]
-        for each in every:
-            named = offers(each.text)
+        followed = following.followed([module], find)
+        # What an import brings that cannot be found before the plug-in has run, only running it can tell.
+        unseen = any(
+            _nowhere(top) for each in (module, *followed.values()) for top in following.outside(each, followed)
+        )
+        for each in (module, *followed.values()):
+            named = replace(offers(each.text), open=frozenset(KINDS)) if unseen else offers(each.text)
             for registry in (models, datasets, measures):
                 registry.promise(Plugin(name, beside), named)
             for positional, given in named.metrics:
@@ -235,6 +240,10 @@ def _found(name: str, beside: Path) -> Module:
     return module
 
 
+def _nowhere(top: str) -> bool:
+    return top not in sys.stdlib_module_names and finding.top_level(top) is None
+
+
 def _search_last(folder: Path) -> None:
     """Let a plug-in import what lies beside it, after everything that is installed; of several its own folder first.
 
@@ -271,7 +280,7 @@ class _Told:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if isinstance(error, BenchError) or not isinstance(error, (Exception, SystemExit)):
             return
-        missing = isinstance(error, ModuleNotFoundError) and error.name == self.name
+        missing = isinstance(error, ModuleNotFoundError) and f"{self.name}.".startswith(f"{error.name}.")
         said = f"{error}.{_suffix_hint(self.name)}" if missing else f"{type(error).__name__}: {error}"
         raise UsageError(f"plug-in '{self.name}': {said}") from error
 

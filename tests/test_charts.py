@@ -155,7 +155,7 @@ def accuracy_rows(material, suite, profile: str, device: str, seeds: tuple[int, 
     return [
         material.row(case, "test_top1_pct", top, epoch=epoch)
         for case in cases
-        for epoch in range(1, case.recipe["epochs"] + 1)
+        for epoch in range(1, case.recipe.epochs + 1)
     ]
 
 
@@ -194,7 +194,7 @@ def test_a_seed_that_nobody_planned_is_in_no_bar(material, suite):
     rows = accuracy_rows(material, suite, "paper", "cpu", (0, 1, 2), 80.0)
     planned = material.plan(suite.suite, suite.sha256, "paper", "cpu", 5)
     case = next(c for c in planned if c.measure_key == "accuracy" and c.model == "mlp_mixer" and c.seed == 4)
-    rows += [material.row(case, "test_top1_pct", 10.0, epoch=e) for e in range(1, case.recipe["epochs"] + 1)]
+    rows += [material.row(case, "test_top1_pct", 10.0, epoch=e) for e in range(1, case.recipe.epochs + 1)]
     (line,) = accuracies(suite.suite, selected(suite.suite, suite.sha256, material.frame(rows)).rows).to_dict("records")
     assert (line["top1_pct"], line["seeds"]) == (80.0, 3)
 

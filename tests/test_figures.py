@@ -92,7 +92,7 @@ def test_published_curves_are_grey_and_stand_behind_the_measured_ones(material, 
 def test_a_published_curve_reaches_only_as_far_as_what_was_measured(material, suite):
     quick = selected(suite.suite, suite.sha256, material.rows("quick", "cpu")).rows
     curves, _ = published_curves(suite.suite, suite.path.parent)
-    assert suite.suite.profiles["quick"].recipe["epochs"] == 3
+    assert suite.suite.profiles["quick"].recipe.epochs == 3
     drawn = learning_curves("x", suite.suite, quick, curves, "cifar10", "as_run").svg
     ticks = re.findall(r'text-anchor="middle"[^>]*>(\d+)<', drawn)
     assert set(ticks) == {"1", "2", "3"}

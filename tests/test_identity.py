@@ -22,6 +22,7 @@ from bench.plan.staleness import Today, changed
 from bench.registry import measures
 from bench.source import remembered
 from bench.store import Store, finished
+from bench.suite.recipe import Recipe
 from bench.verdicts import judge
 
 ROOT = Path(__file__).parent.parent
@@ -263,7 +264,7 @@ def test_a_case_of_other_code_does_not_go_on_from_the_checkpoint_of_the_old(tmp_
     recipe = {"epochs": 2, "batch_size": 16, "optimizer": "adamw", "lr": 1e-3}
     trained = case(
         measure="accuracy", factory="mlp_mixer", model_args=sizes, num_classes=4, image_size=8, dataset="synthetic",
-        dataset_args=images, recipe=recipe, seed=0, batch_size=16, code_sha256="a" * 64,
+        dataset_args=images, recipe=Recipe.model_validate(recipe), seed=0, batch_size=16, code_sha256="a" * 64,
     )  # fmt: skip
     context = Context(scratch_dir=tmp_path)
     list(measures.get("accuracy")(trained, context))

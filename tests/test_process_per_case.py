@@ -236,6 +236,12 @@ def test_what_was_measured_before_the_end_is_kept_and_every_end_has_its_words(wr
     assert {row["metric"] for row in found if row["status"] == "failed"} == {"half"}, "the measure has no metric"
 
 
+def hears_every_signal():
+    """What is started behind `nohup` ignores some, and so would what it starts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds processes in /proc")
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129), ("SIGKILL", -9)])
 def test_a_run_that_is_ended_leaves_nothing_running_and_keeps_its_rows(write, name, code):
@@ -245,7 +251,7 @@ def test_a_run_that_is_ended_leaves_nothing_running_and_keeps_its_rows(write, na
     running = subprocess.Popen(
         command("run", "odd.toml", "--store", "kept"), cwd=here, env=settings(BENCH_TEST_MARK=value), text=True,
         stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        preexec_fn=hears_every_signal,
     )  # fmt: skip
     wait_until(lambda: any(b"sleep" in line for _, line in living(mark)) or running.poll() is not None)
     assert len(living(mark)) >= 4, "the run, its server, the worker, and what that started"

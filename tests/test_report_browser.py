@@ -212,7 +212,7 @@ def test_a_finding_leads_to_its_opened_row(open_page):
     page = open_page("#verdict=reproduced", reduced_motion="reduce")
     page.click(".findings a[href='#H14']")
     assert "H14" in opened_rows(page)
-    assert 0 <= page.locator("#H14").bounding_box()["y"] < 900
+    assert -1 < page.locator("#H14").bounding_box()["y"] < 900  # a part of a pixel may be cut
 
 
 def test_sorting_by_difference_puts_the_farthest_first_and_what_was_not_measured_last(open_page):

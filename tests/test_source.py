@@ -148,8 +148,8 @@ def test_names_are_read_under_whatever_they_are_registered():
         "for size in 'ab':\n    zoo.register(f'net_{size}')(three)\n"
         "model.register_buffer('no_name', 1)\n"
     )
-    assert found.named["models"] == {"by_decorator": ["width"], "by_constant": ["depth"], "by_call": None}
-    assert found.named["measures"] == {"clock": ["tries"]}
+    assert found.named["models"] == {"by_decorator": {"width": ""}, "by_constant": {"depth": ""}, "by_call": None}
+    assert found.named["measures"] == {"clock": {"tries": ""}}
     assert found.open == {"models"}
 
 

@@ -261,6 +261,7 @@ def test_a_check_that_wants_seeds_of_what_has_none_says_where_to_write_them(tmp_
     timed = SOUND.replace("[measures.static]", '[measures.timing]\nmodels = ["*"]\n\n[measures.static]')
     timed = timed.replace("[quantities]", '[quantities]\nspeed = { metric = "latency_s", model = "mixer" }')
     timed = timed.replace('measured = "size"', 'measured = "speed"\nmin_seeds = 3')
+    timed = timed.replace('unit = "parameters"', 'unit = "s"')
     assert problems_of(timed) == ["[claims.X1]: min_seeds: [measures.timing] has no seeds: write `seeds = 3` there"]
     path = tmp_path / "seeded.toml"
     path.write_text(timed.replace("[measures.timing]", "[measures.timing]\nseeds = 3"), encoding="utf-8")
