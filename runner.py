@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import click
 
@@ -20,7 +20,7 @@ from bench.commands import run as of_run
 from bench.commands.wish import RunWish, seconds, size_bytes
 from bench.errors import BenchError, UsageError
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+Command = TypeVar("Command", bound=Callable[..., object])
 Wish = TypeVar("Wish")
 DEFAULT_STORE = "results/store"
 
@@ -28,7 +28,7 @@ DEFAULT_STORE = "results/store"
 class Bench(click.Group):
     """Turns the errors a user can act on into one message and the exit code of their kind."""
 
-    def invoke(self, context: click.Context) -> Any:
+    def invoke(self, context: click.Context) -> object:
         """Run the command; 130 when interrupted, as shells expect; 3 with a traceback when it broke."""
         ending.nothing_unprintable()
         try:
@@ -43,7 +43,7 @@ class Bench(click.Group):
             raise SystemExit(130) from error
 
 
-class Amount(click.ParamType):
+class Amount(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of click alone
     """A number with its unit, read by one of the functions of `bench.commands.wish`."""
 
     def __init__(self, name: str, read: Callable[[str], float]):
@@ -255,7 +255,7 @@ def show(run_id: str, store: str, as_json: bool) -> None:
 @click.option("--only-changed", is_flag=True, help="Leave out what is equal or shows no change.")
 @store_option
 @json_option
-def compare(first: str, second: str, store: str, as_json: bool, **chosen: Any) -> None:
+def compare(first: str, second: str, sort: str | None, only_changed: bool, store: str, as_json: bool) -> None:
     """Compare two runs, metric by metric. A RUN may be its beginning, or 'last'. No gate: `bench check` is."""
     from bench.ci.as_json import dumps
     from bench.commands import terminal
@@ -264,7 +264,7 @@ def compare(first: str, second: str, store: str, as_json: bool, **chosen: Any) -
     from bench.verdicts.between_runs import tables
 
     opened = Store(store)
-    found = between.compare(opened.run(first), opened.run(second), **chosen)
+    found = between.compare(opened.run(first), opened.run(second), sort=sort, only_changed=only_changed)
     if as_json:
         click.echo(dumps(tables.as_mapping(found)), nl=False)
         return

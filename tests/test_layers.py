@@ -106,6 +106,32 @@ def test_only_the_executor_and_its_worker_catch_every_exception():
                 ), f"{path.name}:{node.lineno} catches {caught}"
 
 
+def names(path: Path) -> set[str]:
+    """Every name that a file uses or imports, also within an annotation that is written as a text."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        found |= {name for field in ("id", "attr", "name") if isinstance(name := getattr(node, field, None), str)}
+        for said in filter(None, (getattr(node, field, None) for field in ("annotation", "returns"))):
+            texts = [each.value for each in ast.walk(said) if isinstance(each, ast.Constant)]
+            found |= set(re.findall(r"\w+", " ".join(map(str, texts))))
+    return found
+
+
+@pytest.mark.parametrize(
+    "path", [ROOT / "runner.py", *sorted((PACKAGE / "commands").rglob("*.py"))], ids=lambda path: path.name
+)
+def test_the_command_line_says_the_type_of_all_that_it_hands_over(path):
+    assert "Any" not in names(path), f"{path.name} says `Any`: name the type, or `object` where every value will do"
+
+
+@pytest.mark.parametrize(
+    "line", ["from typing import Any", "x: Any", "x: typing.Any", "def f(x: list['Any']): ...", "def f() -> 'Any': ..."]
+)
+def test_every_way_to_say_any_is_seen(line, tmp_path):
+    (tmp_path / "said.py").write_text(line, encoding="utf-8")
+    assert "Any" in names(tmp_path / "said.py")
+
+
 def test_files_and_functions_keep_their_size():
     for path in FILES:
         text = path.read_text(encoding="utf-8")

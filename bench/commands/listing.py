@@ -4,14 +4,13 @@ Reads suites and the registry's names only, so that a list appears at once.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from bench.records.metrics import METRICS
 from bench.registry import Registry, datasets, measures, models
 from bench.suite.arguments import parameters
 from bench.suite.read import LoadedSuite
 
-Row = dict[str, Any]
+Row = dict[str, object]
 
 
 def suites(loaded: Sequence[LoadedSuite]) -> list[Row]:

@@ -5,13 +5,16 @@ Reads suite files; measures and draws nothing.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from bench.errors import NothingSelected
 from bench.plan.answers import unanswered
 from bench.plan.fingerprint import Code
 from bench.plan.staleness import Today
 from bench.suite.read import LoadedSuite, load_all
+
+if TYPE_CHECKING:
+    from bench.report.provenance import Places
 
 
 def load(paths: Sequence[Path]) -> list[LoadedSuite]:
@@ -49,7 +52,7 @@ def suites_with_rows(store: str) -> list[LoadedSuite]:
     return [each for each in found if each.suite.id in known] or found
 
 
-def places(store: str, default: str, data: Path | None = None) -> Any:
+def places(store: str, default: str, data: Path | None = None) -> "Places":
     """Where rows and images are, as far as printed commands have to say it."""
     from bench.report.provenance import Places
 

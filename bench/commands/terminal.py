@@ -5,8 +5,8 @@ Everything here goes to standard error, but for the tables somebody asked for.
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TypeVar
 
 from rich.console import Console
 from rich.table import Table
@@ -15,6 +15,8 @@ from rich.text import Text
 from bench.plan.case import Case
 from bench.plan.forecast import seconds, total, usd
 from bench.records.written import duration
+
+Key = TypeVar("Key", bound=Hashable)  # a column's name: a text, but to pandas whatever has a hash
 
 # rich reads NO_COLOR and FORCE_COLOR itself, and drops colours and boxes of bars when the stream is no terminal.
 say = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 10_000)
@@ -61,7 +63,7 @@ def _by_reason(cases: Sequence[Case], again: Mapping[str, str]) -> dict[str, lis
     return found
 
 
-def table(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
+def table(rows: Sequence[Mapping[Key, object]], as_json: bool) -> None:
     """A list of mappings to standard output: aligned columns, or JSON for a program."""
     if as_json:
         print(json.dumps(list(rows), indent=2, ensure_ascii=False, default=str))
@@ -71,13 +73,13 @@ def table(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
         return
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for key in rows[0]:
-        shown.add_column(key)
+        shown.add_column(str(key))
     for row in rows:
         shown.add_row(*(Text("" if value is None else str(value)) for value in row.values()))
     answer.print(shown)
 
 
-def tables(several: Sequence[Sequence[Mapping[str, Any]]]) -> None:
+def tables(several: Sequence[Sequence[Mapping[Key, object]]]) -> None:
     """Tables one below the other, with a blank line between; one without rows is left out."""
     for number, rows in enumerate(filter(None, several)):
         if number:

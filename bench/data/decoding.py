@@ -137,7 +137,8 @@ def encoded_images(table: pyarrow.Table, column: str) -> list[bytes]:
     cells = table[column]
     if pyarrow.types.is_struct(cells.type):
         cells = pyarrow.compute.struct_field(cells, "bytes")
-    return cells.to_pylist()
+    found: list[bytes] = cells.to_pylist()
+    return found
 
 
 def decode(encoded: Sequence[bytes], source: Path) -> np.ndarray:

@@ -63,7 +63,8 @@ def checkpoint_file(case: Case, context: Context) -> Path | None:
 @lru_cache(maxsize=1)
 def load(name: str, data_dir: Path | None, arguments: str) -> Dataset:
     """The data set, kept for the next case, which most often asks for the same one. `arguments` is canonical JSON."""
-    return datasets.get(name)(data_dir, **json.loads(arguments))
+    dataset: Dataset = datasets.get(name)(data_dir, **json.loads(arguments))
+    return dataset
 
 
 def _check(case: Case, recipe: Recipe, dataset: Dataset) -> None:

@@ -50,7 +50,8 @@ def forward_peak(case: Case) -> int:
 
     def forward() -> Tensor:
         with torch.inference_mode():
-            return model(batch)
+            logits: Tensor = model(batch)
+            return logits
 
     return peak_bytes(forward, [*model.parameters(), *model.buffers(), batch], case.device)
 
@@ -83,6 +84,7 @@ def peak_bytes(work: Callable[[], object], held: Sequence[Tensor], device: str) 
         work()
         torch.cuda.synchronize()
         return torch.cuda.max_memory_allocated()
-    with LiveBytes(held) as live:
+    live = LiveBytes(held)
+    with live:
         work()
     return live.peak

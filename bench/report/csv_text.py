@@ -5,15 +5,16 @@ Rounds nothing; a number stays the number it was.
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from numbers import Number
-from typing import Any
+from typing import Any, TypeVar
 
+Key = TypeVar("Key", bound=Hashable)  # a column's name: a text, but to pandas whatever has a hash
 # What a spreadsheet takes for the beginning of a formula, or steps over before it looks for one.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-def csv_text(records: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> str:
+def csv_text(records: Sequence[Mapping[Key, Any]], columns: Sequence[Key] | None = None) -> str:
     """Records as CSV with a head line; what is None or NaN is an empty field.
 
     Args:

@@ -5,7 +5,7 @@ Reads no environment variable and no file; what a run recorded is what is shown.
 
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -85,7 +85,7 @@ def commits(runs: pd.DataFrame) -> dict[str, str]:
     return dict(zip(known["run_id"].astype(str), known["commit"].astype(str), strict=True))
 
 
-def run(found: Mapping[str, Any]) -> Run:
+def run(found: Mapping[Hashable, Any]) -> Run:
     """One run as the page shows it."""
     facts = []
     for column, name in FACTS.items():

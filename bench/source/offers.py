@@ -146,7 +146,7 @@ def _value(node: ast.AST | None, constants: Mapping[str, Any]) -> Any:
     if isinstance(node, ast.Name):
         return constants.get(node.id, _UNSAID)
     try:
-        return ast.literal_eval(node) if node is not None else _UNSAID  # type: ignore[arg-type]
+        return ast.literal_eval(node) if node is not None else _UNSAID
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return _UNSAID
 

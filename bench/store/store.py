@@ -4,7 +4,7 @@ Judges nothing and edits nothing: a row once stored stays as it was measured.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
@@ -148,7 +148,8 @@ class Store:
             many = "several runs begin with" if found else "no run"
             raise UsageError(f"{many} '{run_id}' in {self.uri}. Known: {', '.join(found or ids) or 'none'}.")
         conditions_then = _frame(self._read("environments", where={"run_id": found}))
-        return next(iter(conditions_then.to_dict("records")), {}), self.load(where={"run_id": found})
+        environment: Mapping[Hashable, Any] = next(iter(conditions_then.to_dict("records")), {})
+        return {str(name): value for name, value in environment.items()}, self.load(where={"run_id": found})
 
     def runs(self) -> pandas.DataFrame:
         """One row per run, oldest first: when, suites and profiles, on what, how many cases, its rows by status."""
@@ -311,7 +312,8 @@ def _frame(rows: pyarrow.Table) -> pandas.DataFrame:
     if _QUESTION in rows.schema.names:
         position = rows.schema.get_field_index(_QUESTION)
         rows = rows.set_column(position, _QUESTION, rows[_QUESTION].dictionary_encode())
-    return rows.to_pandas(types_mapper=_PANDAS.get, split_blocks=True)
+    frame: pandas.DataFrame = rows.to_pandas(types_mapper=_PANDAS.get, split_blocks=True)
+    return frame
 
 
 def _listed(values: pandas.Series) -> str:

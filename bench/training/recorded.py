@@ -152,7 +152,9 @@ class Recorder:
 def _distance(some: list[Tensor], others: list[Tensor]) -> float:
     """Euclidean, over all elements of the tensors that `some` has; a value that is no number in both is no distance."""
     pairs = zip(some, others, strict=False)
-    return sum(float((a - b).nan_to_num().double().square().sum()) for a, b in pairs) ** 0.5
+    squares = (float((a - b).nan_to_num().double().square().sum()) for a, b in pairs)
+    distance: float = sum(squares) ** 0.5
+    return distance
 
 
 def _random_state(batch: Batch) -> Tensor:

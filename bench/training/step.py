@@ -76,7 +76,10 @@ def optimizer_of(model: nn.Module, recipe: Recipe, device: str) -> torch.optim.O
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(model.parameters(), momentum=recipe.momentum, **shared)
     kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[recipe.optimizer]
-    return kind(model.parameters(), betas=recipe.betas, eps=recipe.eps, capturable=recorded, **shared)
+    made: torch.optim.Optimizer = kind(
+        model.parameters(), betas=recipe.betas, eps=recipe.eps, capturable=recorded, **shared
+    )
+    return made
 
 
 def parts_of(setting: Setting) -> Parts | None:

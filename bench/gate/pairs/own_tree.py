@@ -76,7 +76,7 @@ def prefer(tree: Path, repository: Path, roots: Sequence[str], named: Mapping[st
     own = of(tree, [*roots, *found_roots], {**found_names, **named})
     own.hooks = hooks
     sys.path[:0] = own.roots
-    sys.meta_path.insert(0, own)  # type: ignore[arg-type]
+    sys.meta_path.insert(0, own)
     importlib.invalidate_caches()
     return own
 

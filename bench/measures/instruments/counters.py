@@ -68,7 +68,8 @@ def count_torch(model: nn.Module, images: Tensor) -> Tally:
     """
     with torch.no_grad(), uncompiled(), attention_in_parts(), QuickShapes(), Recorder() as recorder:
         model(images)
-    return recorder.tally
+    tally: Tally = recorder.tally
+    return tally
 
 
 @contextmanager
@@ -90,7 +91,7 @@ class Recorder(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # torch says no type of it
         self.tally = Tally()
 
     @classmethod
@@ -124,7 +125,8 @@ def _flops_by_terms(index: int, terms: Callable[[Shape], int]) -> Callable[..., 
 
 
 def _attention_flops(query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any) -> int:
-    return sdpa_flop_count(query.shape, key.shape, value.shape)
+    flops: int = sdpa_flop_count(query.shape, key.shape, value.shape)
+    return flops
 
 
 TORCH_FORMULAS: dict[Any, Callable[..., int]] = {
@@ -150,7 +152,8 @@ def count_fvcore(model: nn.Module, images: Tensor) -> Tally:
 
 
 def _sizes(value: Any) -> list[int]:
-    return value.type().sizes()
+    sizes: list[int] = value.type().sizes()
+    return sizes
 
 
 def _macs_by_terms(index: int, terms: Callable[[Shape], int]) -> Callable[..., int]:

@@ -22,6 +22,9 @@ class QuickShapes(TorchDispatchMode):
     takes longer than counting a Mixer-H/14 twice.
     """
 
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch says no type of it
+
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
         return False  # "skip" would import the compiler too, to tell it what to skip

@@ -34,7 +34,7 @@ def build(case: Case, *, device: str | None = None, seed: int | None = None) -> 
     # Weights are drawn on the CPU even for CUDA, so that one seed means the same weights on both.
     with torch.random.fork_rng(devices=[]), torch.device("meta" if device == "meta" else "cpu"):
         torch.manual_seed(seed if seed is not None else case.seed or 0)
-        model = call_factory(
+        model: nn.Module = call_factory(
             case.factory, num_classes=case.num_classes, image_size=case.image_size, **dict(case.model_args)
         )
         show_an_image(model, case.image_size)
@@ -62,7 +62,8 @@ def cast(model: nn.Module, precision: torch.dtype) -> nn.Module:
     """
     if not any(each.is_complex() for each in (*model.parameters(), *model.buffers())):
         return model.to(dtype=precision)
-    return model._apply(lambda each: each.to(precision) if each.is_floating_point() else each)
+    real: nn.Module = model._apply(lambda each: each.to(precision) if each.is_floating_point() else each)
+    return real
 
 
 def call_factory(name: str, **arguments: Any) -> nn.Module:
@@ -78,7 +79,8 @@ def call_factory(name: str, **arguments: Any) -> nn.Module:
         inspect.signature(factory).bind(*positional, **arguments)
     except TypeError as error:
         raise UsageError(f"model '{name}': {error}. It takes {inspect.signature(factory)}") from error
-    return factory(*positional, **arguments)
+    model: nn.Module = factory(*positional, **arguments)
+    return model
 
 
 def images(case: Case, *, batch_size: int | None = None, device: str | None = None, seed: int = 0) -> Tensor:

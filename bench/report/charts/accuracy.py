@@ -3,7 +3,7 @@
 Computes no statistic of its own (means and intervals are `stats.py`'s) and draws nothing for which there is no row.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -114,7 +114,7 @@ def _accuracy_panel(ax: Axes, part: pd.DataFrame, colours: Mapping[str, str], to
     return y
 
 
-def _beside(line: Mapping[str, Any]) -> str:
+def _beside(line: Mapping[Hashable, Any]) -> str:
     other = "last_epoch_pct" if line["at"] == "best epoch" else "best_epoch_pct"
     text = f"{other.split('_')[0]} epoch {line[other]:.2f} %"
     return text if pd.isna(line["published_pct"]) else f"{text}, published {line['published_pct']:.2f} %"

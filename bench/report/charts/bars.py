@@ -5,7 +5,7 @@ Computes no statistic of its own (intervals are `stats.py`'s) and draws nothing 
 
 import math
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from itertools import permutations
 from typing import Any
 
@@ -182,7 +182,7 @@ def _ratio_px(value: float, ends: tuple[float, float]) -> float:
     return _LEFT + (value - ends[0]) / (ends[1] - ends[0]) * (_RIGHT - _LEFT)
 
 
-def _ratio_row(ax: Axes, line: Mapping[str, Any], colour: str, top: float, ends: tuple[float, float]) -> None:
+def _ratio_row(ax: Axes, line: Mapping[Hashable, Any], colour: str, top: float, ends: tuple[float, float]) -> None:
     y = top + 12
     ax.text(0, y + 4, line["label"], size=FONT, color=INK)
     ax.text(_LEFT - 16, y + 4, f"batch {line['batch_size']}", size=SMALL, color=MUTED, ha="right")

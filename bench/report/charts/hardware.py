@@ -4,7 +4,7 @@ Computes no statistic of its own and no cost but by `cost.py`; a device is drawn
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -60,7 +60,7 @@ def epoch_times(name: str, suite: Suite, rows: Sequence[Selected], curves: Seque
     ends = _decades([*table["low"], *table["high"]])
     colours, top = colours_of(drawn_models(suite)), 0.0
     for training, part in panels:
-        ax.text(0, top + 22, training, size=FONT, color=INK, weight="bold")
+        ax.text(0, top + 22, str(training), size=FONT, color=INK, weight="bold")
         top += _HEAD
         for number, (device, known) in enumerate(part.groupby("device", sort=False)):
             _row(ax, str(device), known.to_dict("records"), colours[part["model"].iloc[0]], top + _ROW * number, ends)
@@ -78,7 +78,7 @@ def epoch_times(name: str, suite: Suite, rows: Sequence[Selected], curves: Seque
 
 def _lines(
     training: Training, published: Sequence[tuple[str, tuple[float, ...]]], rows: Sequence[Selected]
-) -> list[dict]:
+) -> list[dict[str, Any]]:
     """One line per device and basis; a device's lines stand together, the published devices first."""
     found = [_line(training, _titled(device), "published", values) for device, values in published]
     macs = newest(each for each in of(rows, "macs") if each.case.model == training.model and each.finite)
@@ -92,7 +92,7 @@ def _lines(
     return sorted(found, key=lambda line: order.index(line["device"]))
 
 
-def _measured(training: Training, rows: Sequence[Selected]) -> Iterator[dict]:
+def _measured(training: Training, rows: Sequence[Selected]) -> Iterator[dict[str, Any]]:
     timed = [each for each in of(rows, "epoch_s") if each.case.model == training.model and each.finite]
     for device, part in grouped(fullest(timed), lambda each: each.row.device_name).items():
         seconds = [each.value / each.row.n_train * training.images for each in part if each.row.n_train]
@@ -121,7 +121,7 @@ def _px(seconds: float, ends: tuple[int, int]) -> float:
 
 
 def _row(
-    ax: Axes, device: str, lines: Sequence[Mapping[str, Any]], colour: str, top: float, ends: tuple[int, int]
+    ax: Axes, device: str, lines: Sequence[Mapping[Hashable, Any]], colour: str, top: float, ends: tuple[int, int]
 ) -> None:
     y = top + 14
     ax.text(0, y + 4, device, size=FONT, color=INK)
@@ -146,7 +146,7 @@ def _row(
         ax.text(_NUMBERS, y + 4 + 16 * number, _written(line), size=SMALL, color=colour, weight=weight)
 
 
-def _written(line: Mapping[str, Any]) -> str:
+def _written(line: Mapping[Hashable, Any]) -> str:
     if line["basis"] == "estimated" and line["low"] < line["high"]:
         scale = written.scale("s", line["low"], line["high"])
         return f"estimated {scale.text(line['low'])} to {scale.text(line['high'])} {scale.unit}"

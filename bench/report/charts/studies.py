@@ -4,7 +4,7 @@ Computes no statistic of its own (exponents and medians are `stats.py`'s) and dr
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -68,7 +68,7 @@ def heat_map(name: str, suite: Suite, rows: Sequence[Selected], published: Seque
     for line in table.to_dict("records"):
         shade = 0.08 + 0.4 * ((line["top1_pct"] - low) / (high - low) if high > low else 0.5)
         _cell(ax, columns.index(line[across]), lines.index(line[down]), line, shade)
-    best, worst = table.loc[table["top1_pct"].idxmax()], table.loc[table["top1_pct"].idxmin()]
+    best, worst = table.iloc[table["top1_pct"].argmax()], table.iloc[table["top1_pct"].argmin()]
     reading = (
         f"From {worst['top1_pct']:.2f} % at {_words(across)} {worst[across]} and {_words(down)} {worst[down]} "
         f"to {best['top1_pct']:.2f} % at {best[across]} and {best[down]}"
@@ -92,7 +92,7 @@ def _grid_heads(ax: Axes, across: str, down: str, columns: Sequence[Any], lines:
         ax.text(0, _GRID_TOP + (number + 0.5) * _CELL[1] + 4, str(value), size=FONT, color=INK, weight="bold")
 
 
-def _cell(ax: Axes, column: int, line: int, values: Mapping[str, Any], shade: float) -> None:
+def _cell(ax: Axes, column: int, line: int, values: Mapping[Hashable, Any], shade: float) -> None:
     x, y = _GRID_LEFT + column * _CELL[0], _GRID_TOP + line * _CELL[1]
     box = ([x + 2, x + _CELL[0] - 2], y + 2, y + _CELL[1] - 2)
     ax.fill_between(*box, color=SERIES["blue"][0], alpha=shade, lw=0)

@@ -3,11 +3,11 @@
 Computes no interval.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 
-def leading(lines: Sequence[Mapping[str, Any]], value: str, low: str, high: str) -> list[Mapping[str, Any]]:
+def leading(lines: Sequence[Mapping[Hashable, Any]], value: str, low: str, high: str) -> list[Mapping[Hashable, Any]]:
     """The line with the largest value, and behind it every other whose interval reaches into its own."""
     ordered = sorted(lines, key=lambda line: -line[value])
     return [ordered[0], *(line for line in ordered[1:] if line[high] >= ordered[0][low])]
