@@ -701,7 +701,7 @@ def test_one_model_alone_has_no_pair():
 
 def test_multiply_accumulates_are_judged_as_flops_where_a_claim_is_in_flops():
     claims = {"A": {"kind": "recount", "published": 200, "unit": "flops", "measured": "small_macs"}}
-    raw = suite(**claims).model_dump(by_alias=True, exclude_none=True)
+    raw = suite(**claims).model_dump(by_alias=True, exclude_unset=True)
     raw["quantities"] = {"small_macs": {"metric": "macs", "model": "small"}}
     (found,) = judge(Suite.model_validate(raw), "0", frame(rows("static/small", "macs", 100)), suite_path="x")
     assert (found.verdict, found.checks[0].measured.point) == ("reproduced", 2 * 100)
