@@ -294,7 +294,8 @@ def sentence_without_paths(text: str, data_dir: Path | None = None) -> str:
         known += [(str(Path.cwd()), "."), (str(Path.home()), "~")]
     for folder, name in known:
         if folder.strip("./\\"):  # `.` stands in every sentence
-            end = r"(?![\w.-])" if Path(folder).is_absolute() else r"(?=[/\\])"
+            # A dot may end the sentence, or go on with the name of another folder.
+            end = r"(?!\.?[\w-])" if Path(folder).is_absolute() else r"(?=[/\\])"
             text = re.sub(rf"(?<![\w./\\-]){re.escape(folder)}{end}", name, text)
     return _IN_A_SENTENCE.sub(_short, text)
 

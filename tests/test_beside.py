@@ -17,6 +17,7 @@ from bench.report.charts import hardware, weights
 from bench.report.charts.figure import Absent
 from bench.report.charts.frames import published_curves
 from bench.report.claimrows import claim_rows
+from bench.report.costing import bill
 from bench.suite.read import load
 from bench.suite.references import reference
 from bench.verdicts import judge
@@ -212,6 +213,19 @@ def test_a_measured_epoch_is_carried_over_to_all_images_and_drawn_solid(material
     # 4 s for 2,000 images are 100 s for 50,000
     assert pd.read_csv(io.StringIO(figure.csv)).set_index("basis").loc["measured", "seconds_per_epoch"] == 100.0
     assert ">measured 100 s<" in figure.svg.replace("\N{NO-BREAK SPACE}", " ")
+
+
+@pytest.mark.parametrize("threads", [1, 2, 16])
+def test_hours_measured_on_a_processor_are_carried_over_by_as_many_cores_as_there_were_threads(material, threads):
+    loaded = material.suite()
+    case = next(c for c in plan(loaded.suite, loaded.sha256, "paper") if c.name.startswith("accuracy/mlp_mixer/"))
+    on_cpu = {"n_train": 50_000, "threads": threads, "device": "cpu", "device_name": "Some processor"}
+    timed = [replace(material.row(case, "epoch_s", 720.0, epoch=epoch), **on_cpu) for epoch in range(1, 31)]
+    rows = selected(loaded.suite, loaded.sha256, material.frame(timed)).rows
+    (line,) = [line for line in bill(loaded.suite, rows) if "measured on Some processor" in line.way]
+    # 30 epochs of 720 s are 6 hours of so many cores; the suite's training is 30 epochs of 50,000 images too.
+    there = {cell.device: cell.hours for cell in line.cells}
+    assert there["t4"] == pytest.approx(6 * threads * devices.CPU_CORE.value / devices.DEVICES["t4"].effective[0].value)
 
 
 def test_published_times_alone_draw_nothing(conv):

@@ -79,6 +79,31 @@ def test_fixed_conditions_are_the_ones_recorded():
     assert "mallopt mmap_max=0" in row["allocator"] or "glibc" not in row["allocator"]
 
 
+LOOSE = """
+import torch
+torch.set_float32_matmul_precision("medium")
+torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.benchmark = True
+torch.use_deterministic_algorithms(False)
+torch.utils.deterministic.fill_uninitialized_memory = True
+"""
+SAID = """
+print(torch.get_float32_matmul_precision(), torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32,
+      torch.backends.cudnn.benchmark, torch.are_deterministic_algorithms_enabled(),
+      torch.utils.deterministic.fill_uninitialized_memory)
+"""
+
+
+def test_float32_means_float32_and_what_a_model_or_a_plug_in_set_before_is_set_back():
+    assert python(LOOSE + SAID) == "medium True True True False True", "or nothing would be left to set back"
+    fixed = "from bench.execution.conditions import fix_conditions; fix_conditions('cpu', 1)\n"
+    assert python(LOOSE + fixed + SAID) == "highest False False False True False"
+
+
+def test_both_sides_of_a_speed_check_compute_in_float32_too():
+    fixed = "from bench.gate.pairs.worker import fix_conditions; fix_conditions(1)\n"
+    assert python(LOOSE + fixed + SAID).split()[:4] == ["highest", "False", "False", "False"]
+
+
 def test_malloc_variables_of_the_environment_win_over_our_own_setting():
     code = "from bench.execution.conditions import *; fix_conditions('cpu', 1); print(allocator())"
     assert python(code, dict(os.environ) | {"MALLOC_TOP_PAD_": "4096"}).endswith("MALLOC_TOP_PAD_=4096")
@@ -170,6 +195,10 @@ def test_a_reason_keeps_only_the_last_part_of_a_path(said, kept):
 def test_the_data_folder_is_called_dir_and_a_dot_stays_a_dot(tmp_path):
     said = f"no {tmp_path}/cifar10 in '{tmp_path}'. Get it."
     assert machine.sentence_without_paths(said, tmp_path) == "no DIR/cifar10 in 'DIR'. Get it."
+    assert (
+        machine.sentence_without_paths(f"no cifar10 in {tmp_path}. Get it.", tmp_path) == "no cifar10 in DIR. Get it."
+    )
+    assert machine.sentence_without_paths(f"not {tmp_path}.old", tmp_path) == f"not …/{tmp_path.name}.old"
     assert machine.sentence_without_paths("no ./a.b here. Done.", Path(".")) == "no ./a.b here. Done."
     assert machine.sentence_without_paths("no data/x in data", Path("data")) == "no DIR/x in data"
 
@@ -182,6 +211,20 @@ def test_a_clean_tree_is_its_commit_and_a_change_shows_in_flag_and_hash(package:
     assert (edited.commit, edited.dirty) == (clean.commit, True)
     (package / "new.py").write_text("")
     assert code_state(package).diff_sha256 not in (None, edited.diff_sha256)
+
+
+def test_a_new_file_shows_in_the_hash_by_its_content_and_by_its_name(package: Path):
+    def digest(name: str, content: str) -> tuple[str | None, str | None]:
+        (package / name).write_text(content)
+        found = code_state(package).diff_sha256, project_state(package.parent, [package / name]).diff_sha256
+        (package / name).unlink()
+        return found
+
+    states = [digest("new.py", "x = 1\n"), digest("new.py", "x = 2\n"), digest("newer.py", "x = 1\n")]
+    assert digest("new.py", "x = 1\n") == states[0], "the same tree has the same hash"
+    for of_one_kind in zip(*states, strict=True):
+        assert None not in of_one_kind
+        assert len(set(of_one_kind)) == 3
 
 
 def test_files_beside_the_code_leave_it_clean(package: Path):

@@ -2,6 +2,7 @@
 
 import math
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
@@ -210,13 +211,34 @@ def test_a_signal_that_ends_the_run_is_no_failure_of_the_measure():
         outcomes(case("ended_for_a_test"))
 
 
-def test_a_measure_is_told_the_device_of_its_case():
-    seen = []
+@measures.register("telling_for_a_test")
+def telling(case, context, *, how):
+    """Ends in an error that names the data folder, or says in a detail which device it was given."""
+    yield Reading("params", 1.0, detail=context.device)
+    if how == "absent":
+        raise DataAbsent(f"no cifar10 in {context.data_dir}. Get it: bench fetch")
+    if how == "broken":
+        raise MeasurementError(f"{context.data_dir / 'cifar10' / 'batch 1'} is torn")
 
-    @measures.register("device_for_a_test")
-    def device(case, context):
-        seen.append(context.device)
-        yield Reading("params", 1.0)
 
-    outcomes(case("device_for_a_test"))
-    assert seen == ["cpu"]
+@pytest.mark.parametrize(("of_the_case", "of_the_run"), [("meta", "cpu"), ("cuda", "cpu"), ("cpu", "cuda")])
+def test_a_measure_is_told_the_device_of_its_case_whatever_that_of_the_run_is(of_the_case, of_the_run):
+    asked = replace(case("telling_for_a_test", how="well"), device=of_the_case)
+    (outcome,) = execute([asked], Context(device=of_the_run), environment())
+    assert [(row.detail, row.device) for row in outcome.rows] == [(of_the_case, of_the_case)]
+
+
+@pytest.mark.parametrize(
+    ("how", "status", "reason"),
+    [
+        ("absent", "skipped", "no cifar10 in DIR. Get it: bench fetch"),
+        ("broken", "failed", "MeasurementError: DIR/cifar10/batch 1 is torn (test_execute.py:"),
+    ],
+)
+def test_the_data_folder_is_called_dir_in_a_reason_and_no_text_of_a_row_holds_its_path(tmp_path, how, status, reason):
+    folder = tmp_path / "data of alice"
+    (outcome,) = execute([case("telling_for_a_test", how=how)], Context(data_dir=folder), environment())
+    assert outcome.problem.status == status
+    assert outcome.problem.reason.startswith(reason)
+    texts = [text for row in outcome.rows for text in vars(row).values() if isinstance(text, str)]
+    assert not [text for text in texts if str(tmp_path) in text or "alice" in text]

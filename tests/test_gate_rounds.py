@@ -6,6 +6,7 @@ import math
 import os
 import random
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,8 @@ from bench.gate.pairs.rounds import (
     budget_s,
     error_of,
     forwards_per_token,
+    job,
+    measure,
     quads,
     seed_of,
     shared_cores,
@@ -106,8 +109,9 @@ def test_identical_code_gives_ratios_near_1_and_half_as_much_again_is_seen_at_on
     same, slow = made_tree(tmp_path / "old", 1), made_tree(tmp_path / "new", 1.5)
     (quiet,) = compare([subject(ms=5)], same, same, LIMITS, hired=hired, seed=1, decide=after(3))
     (found,) = compare([subject(ms=5)], same, slow, LIMITS, hired=hired, seed=1, decide=after(3))
-    assert [round.value.cpu for round in quiet.rounds] == pytest.approx([0, 0, 0], abs=0.05)
-    assert [round.value.cpu for round in found.rounds] == pytest.approx([math.log(1.5)] * 3, abs=0.05)
+    # Side by side: whatever a busy machine does to both, half as much again lies nearer to log(1.5) than to log(1).
+    for equal, slower in zip(quiet.rounds, found.rounds, strict=True):
+        assert abs(equal.value.cpu) < math.log(1.5) / 2 < slower.value.cpu < 2 * math.log(1.5)
 
 
 @needs_cpu_clock
@@ -115,9 +119,11 @@ def test_injected_work_is_really_done_on_the_candidates_side_only(tmp_path, hire
     same = made_tree(tmp_path / "old", 1)
     (found,) = compare([subject(ms=5)], same, same, LIMITS, hired=hired, seed=1, decide=after(2), inject_pct=50)
     for record in found.rounds:
-        assert record.baseline.cpu_s == pytest.approx([0.005] * 6, rel=0.1)
-        assert record.candidate.cpu_s == pytest.approx([0.0075] * 6, rel=0.1)  # 5 ms + 50 %
-        assert all(took > 0.0074 for took in record.candidate.wall_s)
+        # The work is done by a thread's own clock, so no load makes it less; and 1 % for what clocks round.
+        assert min(record.baseline.cpu_s) > 0.99 * 0.005
+        assert min(record.candidate.cpu_s) > 0.99 * 1.5 * 0.005  # 5 ms + 50 %
+        assert min(record.candidate.wall_s) > 0.99 * 1.5 * 0.005
+        assert math.log(1.5) / 2 < record.value.cpu < 2 * math.log(1.5), "on one side only"
 
 
 @needs_cpu_clock
@@ -182,24 +188,21 @@ def test_as_many_cores_as_threads_are_shared_and_none_where_there_is_no_choice(m
     ("does", "stage", "failure"),
     [
         ("os.kill(os.getpid(), 9)", "lost", "candidate: the process was killed by signal 9"),
-        ("time.sleep(60)", "lost", "candidate: no answer within 4 s"),
+        ("time.sleep(6000)", "lost", "candidate: no answer within {limit_s} s"),
         ("raise ValueError('no such depth')", "forward", "candidate: ValueError: no such depth"),
     ],
     ids=["killed", "hanging", "raising"],
 )
 def test_what_goes_wrong_on_one_side_is_its_failure_and_the_other_subjects_go_on(tmp_path, does, stage, failure, hired):
     good, bad = made_tree(tmp_path / "old", 1), made_tree(tmp_path / "new", 1.5, does)
+    begun = time.monotonic()
+    compare([subject(ms=5)], good, bad, LIMITS, hired=hired, seed=1, decide=after(1))
+    limit_s = max(4, math.ceil(5 * (time.monotonic() - begun)))  # what a round takes here and now, five times
     trapped, well = compare(
         [subject("trap", "trap"), subject(ms=5)],
-        good,
-        bad,
-        LIMITS,
-        hired=hired,
-        seed=1,
-        decide=after(1),
-        time_limit_s=4,
-    )
-    assert trapped.failure.startswith(failure)
+        good, bad, LIMITS, hired=hired, seed=1, decide=after(1), time_limit_s=limit_s,
+    )  # fmt: skip
+    assert trapped.failure.startswith(failure.format(limit_s=limit_s))
     assert (trapped.failed_side, trapped.failed_stage, trapped.step) == ("candidate", stage, "more")
     assert (well.failure, well.step, len(well.rounds)) == (None, "pass", 1)
 
@@ -288,6 +291,60 @@ def test_both_orders_come_and_a_seed_repeats_them():
     orders = [played(0.025, seed=seed)[0] for seed in range(20)]
     assert {quad for order in orders for quad in order} == {"ABBA", "BAAB"}
     assert orders == [played(0.025, seed=seed)[0] for seed in range(20)]
+
+
+class Played(Scripted):
+    """A worker for a whole round: ready at once, then a token at a time."""
+
+    def ask(self, message):
+        if "factory" not in message:
+            return super().ask(message)
+        self.log.append(f"{self.name} is asked")
+        counts = {"params": 0, "trainable": 0, "buffers": 0}
+        return {"warm_up_faults": [0], "forward_s": 1.0, "torch": "2", "cores": message["cores"], "counts": counts}
+
+    def close(self):
+        self.log.append(f"{self.name} is closed")
+
+
+def a_round(seed: int):
+    """The record of one round of equal sides, and what happened in it, in order."""
+    log, clock = [], [0.0]
+    asked = job(subject(), Side(Path("tree")), "cpu", 0.0)
+
+    def launch(name, padding):
+        log.append(f"{name} is started")
+        return Played(name, [0.03125], log, clock)
+
+    return measure(launch, {"baseline": asked, "candidate": asked}, seed, 60.0, lambda: clock[0]), log
+
+
+def test_either_side_is_started_first_about_as_often_as_a_fair_coin_falls_and_the_record_says_which():
+    """The exactness of the test of signs rests on it: what the first one started gains must fall on both alike."""
+    first = []
+    for seed in range(400):
+        record, log = a_round(seed)
+        other = {"baseline": "candidate", "candidate": "baseline"}[record.started_first]
+        begun = [f"{name} is {done}" for name in (record.started_first, other) for done in ("started", "asked")]
+        assert log[:4] == begun
+        first.append(record.started_first)
+    assert abs(first.count("baseline") - 200) < 5 * 10  # five standard deviations of 400 fair coins, sqrt(400) / 2
+
+
+def test_who_starts_first_who_leads_a_quad_and_who_is_padded_more_do_not_follow_from_each_other():
+    """Of three coins all eight outcomes come; 0.875^400 is 6e-24 for one to be missing."""
+    seen = set()
+    for seed in range(400):
+        record, _ = a_round(seed)
+        more = record.baseline.padding_bytes > record.candidate.padding_bytes
+        seen.add((record.started_first, record.order[0], more))
+    assert len(seen) == 8
+
+
+def test_a_seed_repeats_a_round():
+    one, again, other = a_round(7)[0], a_round(7)[0], a_round(8)[0]
+    drawn = [(found.order, found.cores, found.baseline.padding_bytes) for found in (one, again, other)]
+    assert drawn[0] == drawn[1] != drawn[2]
 
 
 def test_a_token_holds_as_many_forwards_as_fill_25_ms_of_the_faster_side(monkeypatch):

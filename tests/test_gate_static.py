@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -170,17 +169,21 @@ def test_what_a_model_may_raise_leaves_out_interrupts_and_exits():
     assert not any(issubclass(end, REFUSALS) for end in (KeyboardInterrupt, SystemExit, MemoryError))
 
 
-def test_the_static_part_of_all_guards_ends_within_five_seconds_of_processor_time():
-    """Processor time, not wall time: other work on the machine must not fail a test of this code."""
-    script = (
+def test_the_static_part_of_all_guards_takes_a_few_times_the_processor_time_of_importing_torch():
+    """Processor time side by side, not wall time: neither a slow nor a busy machine must fail a test of this code."""
+    checked = (
         "import json, sys, time; sys.argv = ['bench', 'check', '--static-only', '--json', 'suites/ci.toml']\n"
         "from runner import bench\n"
         "try: bench()\n"
         "except SystemExit as end: code = end.code\n"
         "print(json.dumps({'code': code, 'cpu_s': time.process_time()}), file=sys.stderr)"
     )
-    begun = time.perf_counter()
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True)
-    told = json.loads(done.stderr.strip().splitlines()[-1])
-    assert told["code"] == 0, done.stdout
-    assert told["cpu_s"] < 5, f"wall {time.perf_counter() - begun:.1f} s"
+    imported = "import sys, time, torch; print(time.process_time(), file=sys.stderr)"
+    ratios = []
+    for _ in range(2):
+        both = [subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True)
+                for script in (checked, imported)]  # fmt: skip
+        told, torch_s = (json.loads(done.stderr.strip().splitlines()[-1]) for done in both)
+        assert told["code"] == 0, both[0].stdout
+        ratios.append(told["cpu_s"] / torch_s)
+    assert min(ratios) < 6, ratios

@@ -195,7 +195,7 @@ def test_a_worker_that_hangs_is_killed_when_its_time_is_over(tree, hired):
         with deadline(0.7, worker.kill) as late, pytest.raises(WorkerFailed, match="signal 9"):
             worker.ask(asked(tree, "mortal", {"how": "hangs"}))
         assert late.is_set()
-    assert 0.7 <= time.monotonic() - begun < 20
+    assert time.monotonic() - begun >= 0.7, "not before"
 
 
 @needs_fork
@@ -252,8 +252,8 @@ def test_no_process_outlives_the_tool(number, forking):
         assert len(pids) == 1 + forking  # the worker, and the server that forked it
         assert all(map(alive, pids))
         tool.send_signal(number)
-        tool.wait(timeout=20)
-    until = time.monotonic() + 10
+        tool.wait(timeout=120)
+    until = time.monotonic() + 120  # to say so in place of hanging
     while any(map(alive, pids)) and time.monotonic() < until:
         time.sleep(0.02)
     assert not any(map(alive, pids))

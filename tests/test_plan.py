@@ -62,6 +62,21 @@ def test_a_reduced_profile_swaps_data_shortens_the_recipe_and_says_so():
     assert case.deviations == "Small in place of Full; epochs 2 in place of 30"
 
 
+def test_a_model_has_the_classes_of_the_data_set_that_is_used_and_without_one_those_of_the_suite():
+    models = {"a": {"factory": "mlp_mixer", "label": "A", "num_classes": 1000}}
+    datasets = {
+        "full": {"name": "cifar100", "label": "Full", "classes": 100},
+        "small": {"name": "cifar10_sample", "label": "Small", "classes": 10},
+    }
+
+    def classes(profile: str) -> dict[str, int]:
+        cases = plan(suite(models=models, datasets=datasets), "sha", profile)
+        return {case.measure: case.num_classes for case in cases}
+
+    assert classes("paper") == {"static": 1000, "timing": 1000, "accuracy": 100}
+    assert classes("quick") == {"static": 1000, "timing": 1000, "accuracy": 10}, "the profile swaps the data"
+
+
 def test_the_same_question_has_the_same_id_whatever_it_is_called():
     quick, paper = (plan(suite(), "sha", profile)[0] for profile in ("quick", "paper"))
     assert quick.profile != paper.profile

@@ -116,6 +116,36 @@ def test_the_environment_of_a_run_is_there_once_however_often_it_was_stored(stor
     assert store.environments()["run_id"].tolist() == ["run-1"]
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
+def test_of_several_environments_of_a_run_the_fullest_counts_in_whatever_order_they_were_stored(store, order):
+    told = [environment(), environment(driver="550.1"), environment(driver="550.1", commit="c0ffee")]
+    assert told[0].driver is None
+    assert told[0].commit is None
+    store.append([measurement()])
+
+    def seen() -> list[str]:
+        return [*store.environments()["commit"], store.run("run-1")[0]["commit"], *store.runs()["commit"]]
+
+    for number in order:
+        store.append_environment(told[number])
+    assert seen() == ["c0ffee"] * 3
+    store.compact()  # which may put rows into another order
+    assert seen() == ["c0ffee"] * 3
+
+
+def test_of_equally_full_environments_every_reader_sees_the_same_one(store, tmp_path):
+    other = Store(tmp_path / "other")
+    for torch in ("2.13.0", "2.12.1", "2.14.0"):
+        store.append_environment(environment(torch=torch))
+    for torch in ("2.14.0", "2.13.0", "2.12.1"):
+        other.append_environment(environment(torch=torch))
+    store.append([measurement()])
+    other.append([measurement()])
+    seen = {one.environments()["torch"].item() for one in (store, other)}
+    seen |= {one.run("run-1")[0]["torch"] for one in (store, other)}
+    assert len(seen) == 1
+
+
 def test_a_folder_name_may_hold_blanks_and_signs(tmp_path):
     store = Store(tmp_path / "my results #1 ü")
     store.append([measurement()])

@@ -696,6 +696,55 @@ def test_one_model_alone_has_no_pair():
     assert check(TOP1, on_images("small", RIGHT_SMALL)).paired == ()
 
 
+def three(claim: dict, *found: list[dict]) -> CheckVerdict:
+    """Judged in a suite with a third model, and with a second data set beside the first."""
+    raw = suite(H1=claim).model_dump(by_alias=True, exclude_none=True, exclude_unset=True)
+    raw["models"]["third"] = {"factory": "mlp", "args": {"width": 32}, "label": "Third"}
+    raw["datasets"]["other"] = {"name": "cifar100", "label": "CIFAR-100", "classes": 100}
+    raw["measures"]["accuracy"]["datasets"] = ["cifar", "other"]
+    raw["quantities"] = {
+        f"{model}_{data}": {"metric": "test_top1_pct", "model": model, "dataset": data}
+        for model in ("small", "large", "third")
+        for data in ("cifar", "other")
+    }
+    made = Suite.model_validate(raw)
+    named = {case.name: case for case in plan(made, "0", "paper")}
+    told = frame([{**row, "case_id": named[row["case"]].id} for part in found for row in part])
+    (only,) = judge(made, "0", told, suite_path="x")
+    return only.checks[0]
+
+
+def on(model: str, data: str, right: list[bool], **changes) -> list[dict]:
+    """Rows of one training whose last epoch says which images it had right."""
+    rows = on_images("small", right)
+    return [{**row, "model": model, "case": f"accuracy/{model}/{data}/run/seed0", **changes} for row in rows]
+
+
+BETTER = {"kind": "ordering", "unit": "points", "above": 0.0, "min_seeds": 1}
+
+
+def test_three_models_are_no_pair_and_two_of_them_are():
+    rows = [on("large", "cifar", RIGHT_LARGE), on("small", "cifar", RIGHT_SMALL), on("third", "cifar", RIGHT_SMALL)]
+    two = three({**BETTER, "measured": "large_cifar - small_cifar"}, *rows)
+    assert [(pair.first, pair.second) for pair in two.paired] == [("large", "small")]
+    all_three = three({**BETTER, "measured": "large_cifar - max(small_cifar, third_cifar)"}, *rows)
+    assert all_three.measured.point == pytest.approx(two.measured.point)
+    assert all_three.paired == ()
+
+
+def test_of_two_test_sets_the_smaller_one_is_named_and_gives_the_coarser_resolution():
+    rows = [
+        on("small", "cifar", [True] * 50 + [False] * 50),
+        on("small", "other", ([True] * 50 + [False] * 50) * 4, dataset_sha256="d2"),
+    ]
+    for measured in ("small_cifar - small_other", "small_other - small_cifar"):
+        found = three({**BETTER, "measured": measured}, *rows)
+        # 50 % of n images: 100 * 1.96 * sqrt(0.25 / n) = 9.8 points of 100 images and 4.9 of 400
+        assert found.resolution == pytest.approx(9.8, abs=0.05)
+        assert found.measured.high == pytest.approx(math.hypot(9.8, 4.9), abs=0.05)
+        assert "100 test images" in found.measured.method
+
+
 # Units
 
 

@@ -129,8 +129,8 @@ class Store:
         return _frame(self._read("measurements", columns, where))
 
     def environments(self) -> pandas.DataFrame:
-        """One row per run with the columns of `Environment`, typed as in `load`."""
-        return _frame(self._read("environments")).drop_duplicates("run_id", keep="last", ignore_index=True)
+        """One row per run with the columns of `Environment`, typed as in `load`: the fullest, where it has several."""
+        return _fullest_of_each_run(_frame(self._read("environments")))
 
     def suites(self) -> set[str]:
         """The ids of the suites that have rows here."""
@@ -147,7 +147,7 @@ class Store:
         if len(found) != 1:
             many = "several runs begin with" if found else "no run"
             raise UsageError(f"{many} '{run_id}' in {self.uri}. Known: {', '.join(found or ids) or 'none'}.")
-        conditions_then = _frame(self._read("environments", where={"run_id": found}))
+        conditions_then = _fullest_of_each_run(_frame(self._read("environments", where={"run_id": found})))
         environment: Mapping[Hashable, Any] = next(iter(conditions_then.to_dict("records")), {})
         return {str(name): value for name, value in environment.items()}, self.load(where={"run_id": found})
 
@@ -314,6 +314,14 @@ def _frame(rows: pyarrow.Table) -> pandas.DataFrame:
         rows = rows.set_column(position, _QUESTION, rows[_QUESTION].dictionary_encode())
     frame: pandas.DataFrame = rows.to_pandas(types_mapper=_PANDAS.get, split_blocks=True)
     return frame
+
+
+def _fullest_of_each_run(environments: pandas.DataFrame) -> pandas.DataFrame:
+    """One row per run. A table keeps no order, so of several the one with the fewest gaps counts, then its text."""
+    gaps = environments.isna().sum(axis=1).tolist()
+    texts = [tuple(map(str, row)) for row in environments.itertuples(index=False)]
+    order = sorted(range(len(texts)), key=lambda number: (gaps[number], texts[number]))
+    return environments.iloc[order].drop_duplicates("run_id").sort_index(ignore_index=True)
 
 
 def _listed(values: pandas.Series) -> str:
