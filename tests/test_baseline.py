@@ -11,13 +11,16 @@ from hypothesis import strategies as st
 
 from bench.errors import StoreError, UsageError
 from bench.gate import baseline as kept
-from bench.gate.baseline import Accepted, Baseline, LastSeen, Module, render, rows, write
+from bench.gate.baseline import Accepted, Baseline, LastSeen, ModuleFacts, render, rows, write
 
 ROOT = Path(__file__).parent.parent
 COMMIT, OWN = "1" * 40, "2" * 40
 SUITE = Path("suites/ci.toml")
 # A linear layer from 4 to 2 elements with a bias, and a norm of 2 elements whose parameters are frozen.
-MODULES = {"fc": Module(params=4 * 2 + 2, macs=4 * 2), "norm": Module(params=2 + 2, frozen=2 + 2, buffers=2 + 2 + 1)}
+MODULES = {
+    "fc": ModuleFacts(params=4 * 2 + 2, macs=4 * 2),
+    "norm": ModuleFacts(params=2 + 2, frozen=2 + 2, buffers=2 + 2 + 1),
+}
 
 
 def model(**changed: object) -> Accepted:

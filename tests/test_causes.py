@@ -19,7 +19,7 @@ from bench.registry import models
 from bench.suite.recipe import Recipe
 from bench.suite.schema import Suite
 from bench.training import loop
-from bench.training.batches import Source, prepared
+from bench.training.batches import ImageSource, prepared
 from bench.training.causes import first_cause
 from bench.training.loop import train
 from bench.verdicts import judge
@@ -107,7 +107,7 @@ class Fuse(nn.Module):
 def fused(**recipe):
     """A network that fails in exactly one batch of the first epoch, and holds all that an epoch depends on."""
     dataset, settings = synthetic(**DATA), Recipe.from_mapping(LEAST | recipe)
-    source = Source.of(dataset.train_images, dataset.train_labels, "cpu")
+    source = ImageSource.of(dataset.train_images, dataset.train_labels, "cpu")
     epoch = prepared(source, settings, dataset.mean, dataset.std, seed=5, epoch=1)
     limit = max(float(batch.mixed.images.mean((1, 2, 3)).max()) for batch in epoch)
     return Fuse(nn.Sequential(nn.Dropout(0.2), small_mixer()), limit)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from bench.ci.outcome import Outcome
+from bench.ci.outcome import CiOutcome
 from bench.commands import ending
 from bench.gate import check as gate
 from bench.gate.pairs.compare import Speed, Subject
@@ -438,8 +438,8 @@ def test_images_per_s_are_the_median_token_s(project):
     assert figures["wall_change"].value == pytest.approx(0.0)
 
 
-def outcome(status: str) -> Outcome:
-    return Outcome("x", "y / static", "", status, "", "")
+def outcome(status: str) -> CiOutcome:
+    return CiOutcome("x", "y / static", "", status, "", "")
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from xml.etree import ElementTree
 import pytest
 
 from bench.ci import as_json, badge, benchmark_action, github, junit
-from bench.ci.outcome import Figure, Outcome
+from bench.ci.outcome import CiOutcome, OutcomeFigure
 
-PASS = Outcome(
+PASS = CiOutcome(
     group="ci",
     name="mixer / speed",
     says="as fast as the baseline's commit",
@@ -20,7 +20,7 @@ PASS = Outcome(
     word="pass",
     reason="+0.3 % wall time, 6 rounds.",
     line="mixer  wall +0.3 % [−0.9, +1.4]  6 rounds  PASS",
-    figures=(Figure("wall time, candidate / baseline", 1.003, "ratio", 0.991, 1.014, "lower"),),
+    figures=(OutcomeFigure("wall time, candidate / baseline", 1.003, "ratio", 0.991, 1.014, "lower"),),
     file="suites/ci.toml",
     command="bench check suites/ci.toml --model mixer",
     duration_s=12.5,
@@ -97,7 +97,7 @@ def test_junit_says_the_line_the_figures_and_the_command_of_each_case():
 
 
 def test_a_count_keeps_all_its_digits():
-    counted = replace(PASS, figures=(Figure("macs", 42_337_536, "macs"),))
+    counted = replace(PASS, figures=(OutcomeFigure("macs", 42_337_536, "macs"),))
     root = ElementTree.fromstring(junit.render([counted]))
     assert root.find(".//property").attrib == {"name": "mixer / speed: macs", "value": "42,337,536 MACs"}
 
@@ -227,12 +227,12 @@ def test_what_a_summary_already_holds_counts_against_its_limit(tmp_path, taken):
 def test_the_benchmark_lists_hold_ratios_and_counts_by_direction_and_never_a_speed():
     figures = (
         *PASS.figures,
-        Figure("parameters", 677_898, "parameters"),
-        Figure("speed-up", 1.9, "ratio", better="higher"),
-        Figure("of neither direction", 2.0, "ratio"),
-        Figure("images", 762.0, "images/s", better="higher"),
-        Figure("latency", 0.02, "s", better="lower"),
-        Figure("no number", math.nan, "ratio", better="lower"),
+        OutcomeFigure("parameters", 677_898, "parameters"),
+        OutcomeFigure("speed-up", 1.9, "ratio", better="higher"),
+        OutcomeFigure("of neither direction", 2.0, "ratio"),
+        OutcomeFigure("images", 762.0, "images/s", better="higher"),
+        OutcomeFigure("latency", 0.02, "s", better="lower"),
+        OutcomeFigure("no number", math.nan, "ratio", better="lower"),
     )
     lower = json.loads(benchmark_action.render([replace(PASS, figures=figures)]))
     higher = json.loads(benchmark_action.render([replace(PASS, figures=figures)], "higher"))
@@ -250,7 +250,7 @@ def test_the_benchmark_lists_hold_ratios_and_counts_by_direction_and_never_a_spe
 
 
 def test_a_change_in_percent_is_charted_as_the_ratio_that_it_is():
-    change = Figure("wall_change", 0.5, "%", -0.25, 1.0, "lower")
+    change = OutcomeFigure("wall_change", 0.5, "%", -0.25, 1.0, "lower")
     (entry,) = json.loads(benchmark_action.render([replace(PASS, figures=(change,))]))
     assert (entry["name"], entry["unit"]) == ("ci / mixer / speed / wall_ratio", "×")
     assert entry["value"] == pytest.approx(1.005)
@@ -278,7 +278,7 @@ def test_the_badge_has_brief_counts_in_the_colour_of_the_weightiest(outcomes, me
 
 def test_json_holds_everything_raw_and_null_for_what_is_no_number():
     odd = replace(
-        PASS, figures=(Figure("x", 1 / 3, "ratio", -math.inf, math.nan),), details={"rounds": [0.1, math.nan]}
+        PASS, figures=(OutcomeFigure("x", 1 / 3, "ratio", -math.inf, math.nan),), details={"rounds": [0.1, math.nan]}
     )
     content = json.loads(as_json.render([odd, FAIL], {"torch": "2.13.0"}))
     assert content["torch"] == "2.13.0"

@@ -31,9 +31,9 @@ from bench.gate.pairs.rounds import (
     shared_cores,
     value,
 )
-from bench.gate.rule import Limits, Round
+from bench.gate.rule import Round, RuleLimits
 
-LIMITS = Limits(tolerated=0.01, min_effect=0.025, looks=(6, 10, 20), confirm=10, alpha=0.01, confirm_alpha=0.05)
+LIMITS = RuleLimits(tolerated=0.01, min_effect=0.025, looks=(6, 10, 20), confirm=10, alpha=0.01, confirm_alpha=0.05)
 needs_cpu_clock = pytest.mark.skipif(sys.platform == "win32", reason="needs a fine clock of CPU time")
 
 PLUGIN = """
@@ -129,7 +129,7 @@ def test_injected_work_is_really_done_on_the_candidates_side_only(tmp_path, hire
 @needs_cpu_clock
 def test_a_real_rule_ends_with_a_regression_for_half_as_much_again(tmp_path, hired):
     same, slow = made_tree(tmp_path / "old", 1), made_tree(tmp_path / "new", 1.5)
-    limits = Limits(tolerated=0.01, min_effect=0.025, looks=(4, 5, 6), confirm=6, alpha=0.05, confirm_alpha=0.05)
+    limits = RuleLimits(tolerated=0.01, min_effect=0.025, looks=(4, 5, 6), confirm=6, alpha=0.05, confirm_alpha=0.05)
     (found,) = compare([subject(ms=5)], same, slow, limits, hired=hired, seed=1)
     assert found.step == "regression"  # the least p of 5 rounds is 1/32 = 0.031, of 6 it is 0.016
     assert (len(found.rounds), len(found.confirmation)) == (5, 6)

@@ -15,7 +15,7 @@ from bench.gate.pairs.compare import Side, Speed, Subject, compare
 from bench.gate.pairs.rounds import RoundRecord, Times
 from bench.gate.power import Count, least_caught_pct, resampled
 from bench.gate.rule import Round, limits, step
-from bench.gate.selftest import Check, brief, lines, self_test, summary
+from bench.gate.selftest import SelfTestCheck, brief, lines, self_test, summary
 from bench.suite.schema import Rule
 
 ONE = limits(Rule(why="the design's constants"), 1)
@@ -142,7 +142,9 @@ def test_a_file_that_is_not_there_or_cannot_be_written_is_an_error_with_a_way_ou
 
 
 def checks_of(word, effect_pct, times, failure=None):
-    return [Check("mixer", effect_pct, seed, word, (Round(0.0, 0.0),), (), 19.0, failure) for seed in range(times)]
+    return [
+        SelfTestCheck("mixer", effect_pct, seed, word, (Round(0.0, 0.0),), (), 19.0, failure) for seed in range(times)
+    ]
 
 
 def test_the_words_hold_the_counts_and_their_bounds():

@@ -132,6 +132,16 @@ def test_every_way_to_say_any_is_seen(line, tmp_path):
     assert "Any" in names(tmp_path / "said.py")
 
 
+def test_a_class_name_means_one_thing_in_the_whole_house():
+    places: dict[str, set[str]] = {}
+    for path in FILES:
+        if room(path) != "models":  # strangers' files, which know nothing of each other
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ClassDef):
+                    places.setdefault(node.name, set()).add(str(path.relative_to(PACKAGE)))
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}
+
+
 def test_files_and_functions_keep_their_size():
     for path in FILES:
         text = path.read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ import torch
 
 from bench.suite.recipe import Recipe
 from bench.training import mixing
-from bench.training.batches import Source, prepared
+from bench.training.batches import ImageSource, prepared
 
 LABELS = torch.arange(6)
 IMAGES = LABELS.float().view(6, 1, 1, 1).expand(6, 3, 8, 8).contiguous()  # every pixel is the image's label
@@ -47,7 +47,7 @@ def an_epoch(epoch: int, seed: int = 0, **recipe) -> list:
     """Every batch of an epoch of 24 pictures, each of one value of its own."""
     pictures = np.arange(24, dtype=np.uint8).reshape(24, 1, 1, 1).repeat(8, 1).repeat(8, 2).repeat(3, 3)
     asked = Recipe.from_mapping({"epochs": 3, "batch_size": 4, "optimizer": "adamw", "lr": 1e-3} | recipe)
-    source = Source.of(pictures, np.arange(24), "cpu")
+    source = ImageSource.of(pictures, np.arange(24), "cpu")
     return list(prepared(source, asked, [0.0] * 3, [1.0] * 3, seed=seed, epoch=epoch))
 
 

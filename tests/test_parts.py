@@ -11,7 +11,7 @@ from bench.execution.context import Context
 from bench.measures.instruments.model import call_factory
 from bench.models.hybrid_mixer import hybrid_mixer
 from bench.suite.recipe import Recipe
-from bench.training.batches import Batch, Source, prepared
+from bench.training.batches import Batch, ImageSource, prepared
 from bench.training.dropout import Stream, Streams
 from bench.training.loop import train
 from bench.training.parts import Parts, divisible, split, total
@@ -54,7 +54,7 @@ def gradients(model):
 @pytest.mark.parametrize("recipe", [{}, {"mixup": 0.4, "label_smoothing": 0.1}, {"cutmix": 1.0}, {"batch_size": 13}])
 def test_parts_give_loss_gradient_and_hits_of_the_whole_batch(dataset, count, recipe):
     settings, model = Recipe.from_mapping(LEAST | recipe), mixer()
-    source = Source.of(dataset.train_images, dataset.train_labels, "cpu")
+    source = ImageSource.of(dataset.train_images, dataset.train_labels, "cpu")
 
     def forward(batch):
         logits = model(batch.mixed.images)
@@ -85,7 +85,7 @@ def test_parts_are_all_of_a_batch_in_order_and_nearly_equal(dataset):
 
 
 def one_batch(dataset, size) -> Batch:
-    source = Source.of(dataset.train_images, dataset.train_labels, "cpu")
+    source = ImageSource.of(dataset.train_images, dataset.train_labels, "cpu")
     return next(prepared(source, Recipe.from_mapping(LEAST | {"batch_size": size}), [0] * 3, [1] * 3, seed=0, epoch=1))
 
 

@@ -10,9 +10,9 @@ from bench.data.embedded import cifar10_sample
 from bench.execution.context import Context
 from bench.suite.recipe import Recipe
 from bench.training import loop
-from bench.training.batches import Batch, Source, prepared
+from bench.training.batches import Batch, ImageSource, prepared
 from bench.training.mixing import Mixed
-from bench.training.recorded import Recorder, blank, fill, recordable
+from bench.training.recorded import StepRecorder, blank, fill, recordable
 
 AUGMENT = [
     {"name": "flip"},
@@ -39,7 +39,7 @@ def dataset():
 @pytest.mark.parametrize("drop_last", [False, True])
 def test_how_many_batches_are_augmented_at_once_changes_no_bit(dataset, drop_last):
     recipe = Recipe.from_mapping(SETTINGS | {"drop_last": drop_last, "mixup": 0.2})
-    source = Source.of(dataset.train_images, dataset.train_labels, "cpu")
+    source = ImageSource.of(dataset.train_images, dataset.train_labels, "cpu")
     told = [
         list(prepared(source, recipe, dataset.mean, dataset.std, seed=3, epoch=1, together=together))
         for together in (1, 4)
@@ -108,7 +108,7 @@ def steps_of(record) -> tuple[list[float], list[torch.Tensor], list[str]]:
         optimizer.step()
         return loss.detach(), torch.tensor(0)
 
-    recorder = Recorder(step, 8, model, optimizer, record) if record else step
+    recorder = StepRecorder(step, 8, model, optimizer, record) if record else step
     batches = [Batch(torch.arange(8), Mixed(torch.randn(8, 3, 4, 4), torch.arange(8), 1.0)) for _ in range(8)]
     losses = [float(recorder(batch)[0]) for batch in batches]
     return losses, [value.clone() for value in model.state_dict().values()], told
@@ -180,7 +180,7 @@ def test_preparing_an_epoch_reads_no_value_of_the_device(dataset):
     # A tensor on "meta" has a shape and no values, so whoever asks for one is found out, without a GPU.
     recipe = Recipe.from_mapping(SETTINGS)
     images = torch.empty(*dataset.train_images.shape, dtype=torch.uint8, device="meta")
-    source = Source(images, torch.empty(len(images), dtype=torch.int64, device="meta"), "meta")
+    source = ImageSource(images, torch.empty(len(images), dtype=torch.int64, device="meta"), "meta")
     batches = list(prepared(source, recipe, dataset.mean, dataset.std, seed=0, epoch=1, together=4))
     assert [tuple(batch.mixed.images.shape) for batch in batches] == [(64, 3, 32, 32)] * 9 + [(10, 3, 32, 32)]
     assert {each.device.type for batch in batches for each in (batch.labels, batch.mixed.images)} == {"meta"}
@@ -189,7 +189,7 @@ def test_preparing_an_epoch_reads_no_value_of_the_device(dataset):
 @needs_cuda
 def test_an_epoch_on_a_gpu_never_makes_the_host_wait(dataset):
     recipe = Recipe.from_mapping(SETTINGS)
-    source = Source.of(dataset.train_images, dataset.train_labels, "cuda")
+    source = ImageSource.of(dataset.train_images, dataset.train_labels, "cuda")
     list(prepared(source, recipe, dataset.mean, dataset.std, seed=0, epoch=1, together=4))
     torch.cuda.set_sync_debug_mode("error")
     try:

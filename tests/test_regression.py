@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.errors import SuiteError
-from bench.gate.rule import Limits, Round, change, false_alarm_bound, limits, step
+from bench.gate.rule import Round, RuleLimits, change, false_alarm_bound, limits, step
 from bench.statistics import exact_tests
 from bench.suite.schema import Rule
 
@@ -47,7 +47,7 @@ def walk(first, confirmation, rule=ONE):
 
 
 def test_the_rule_is_the_published_one():
-    assert Limits(0.01, 0.025, (6, 10, 20), 10, 0.01, 0.05) == ONE
+    assert RuleLimits(0.01, 0.025, (6, 10, 20), 10, 0.01, 0.05) == ONE
     assert ONE.ceilings == pytest.approx((0.01, 0.02, 0.025))
 
 
@@ -145,7 +145,7 @@ def test_the_reported_change_is_the_median_of_all_pair_means(percents):
 ])  # fmt: skip
 def test_whatever_the_sizes_equal_code_is_suspected_and_confirmed_within_the_levels(sizes):
     """Equal code gives every sign pattern of given sizes alike, so all 1,024 patterns are the whole distribution."""
-    alone = Limits(0.01, 0.025, (1, 10, 11), 10, 0.01, 0.05)  # the first look sees one round, and half pass
+    alone = RuleLimits(0.01, 0.025, (1, 10, 11), 10, 0.01, 0.05)  # the first look sees one round, and half pass
     suspicious = rounds([5] * 10, cpu=False)
     signs = list(itertools.product((1, -1), repeat=10))
     patterns = [rounds([s * size for s, size in zip(each, sizes, strict=True)], cpu=False) for each in signs]
@@ -352,7 +352,7 @@ def test_exchanging_the_sides_mirrors_the_verdict(first, fresh):
 @given(hundredths, hundredths, st.integers(0, 800))
 def test_a_slower_candidate_never_turns_a_regression_into_anything_better(first, fresh, shift):
     """A larger shift can only raise every centre and lower every p; only the first look may already have passed it."""
-    alone = Limits(0.01, 0.025, (1, 2, 20), 10, 0.01, 0.05)  # two rounds reach no p of 0.01: the last look decides
+    alone = RuleLimits(0.01, 0.025, (1, 2, 20), 10, 0.01, 0.05)  # two rounds reach no p of 0.01: the last look decides
     if step(made(first), made(fresh), alone) == "regression":
         assert step(made(first, shift), made(fresh, shift), alone) == "regression"
 

@@ -559,7 +559,7 @@ def test_killed_writers_leave_whole_batches_and_the_others_lose_nothing(store):
 def test_of_two_that_compact_at_once_the_later_one_gives_way(store):
     for number in range(5):
         store.append([measurement(repeat=number)])
-    table = delta.Table(f"{store.uri}/measurements", schema_of(Measurement))
+    table = delta.StoredTable(f"{store.uri}/measurements", schema_of(Measurement))
     stale = DeltaTable(table.uri)
     stale_rows = stale.to_pyarrow_dataset().to_table()
     store.compact()
@@ -571,7 +571,7 @@ def test_of_two_that_compact_at_once_the_later_one_gives_way(store):
 def test_an_append_that_began_before_a_compaction_ended_is_tried_again(store, monkeypatch):
     store.append([measurement(repeat=0)])
     store.append([measurement(repeat=1)])
-    table = delta.Table(f"{store.uri}/measurements", schema_of(Measurement))
+    table = delta.StoredTable(f"{store.uri}/measurements", schema_of(Measurement))
     views = [DeltaTable(table.uri)]
     store.compact()
     monkeypatch.setattr(table, "_open", lambda: views.pop() if views else DeltaTable(table.uri))

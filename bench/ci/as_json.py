@@ -11,10 +11,10 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from bench.ci.outcome import Outcome
+from bench.ci.outcome import CiOutcome
 
 
-def render(outcomes: Sequence[Outcome], about: Mapping[str, Any] | None = None) -> str:
+def render(outcomes: Sequence[CiOutcome], about: Mapping[str, Any] | None = None) -> str:
     """The outcomes in their order, after how many there are of each status.
 
     Args:

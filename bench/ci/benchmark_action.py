@@ -11,14 +11,14 @@ from typing import Literal
 
 from bench.ci import wording
 from bench.ci.as_json import dumps
-from bench.ci.outcome import Figure, Outcome
+from bench.ci.outcome import CiOutcome, OutcomeFigure
 from bench.records.metrics import UNITS
 
 _RELATIVE = ("ratio", "%")
 _CHANGE = "_change"  # how the name of a change ends: `wall_change`, in percent
 
 
-def render(outcomes: Sequence[Outcome], better: Literal["lower", "higher"] = "lower") -> str:
+def render(outcomes: Sequence[CiOutcome], better: Literal["lower", "higher"] = "lower") -> str:
     """The list for one chart: all figures of which less, or more, is better. The action takes one direction per file.
 
     A count without a direction stands among those of which less is better, so that growth raises the alert.
@@ -27,7 +27,7 @@ def render(outcomes: Sequence[Outcome], better: Literal["lower", "higher"] = "lo
     return dumps([_entry(outcome, figure) for outcome, figure in found if _belongs(figure, better)])
 
 
-def _as_ratio(figure: Figure) -> Figure:
+def _as_ratio(figure: OutcomeFigure) -> OutcomeFigure:
     """`wall_change` of +0.3 % becomes `wall_ratio` of 1.003; any other figure stays as it is."""
     if figure.unit != "%" or not figure.name.endswith(_CHANGE):
         return figure
@@ -36,7 +36,7 @@ def _as_ratio(figure: Figure) -> Figure:
     return replace(figure, name=name, value=1 + figure.value / 100, unit="ratio", low=low, high=high)
 
 
-def _belongs(figure: Figure, better: str) -> bool:
+def _belongs(figure: OutcomeFigure, better: str) -> bool:
     if not math.isfinite(figure.value):
         return False
     if figure.unit in wording.COUNTS:
@@ -44,7 +44,7 @@ def _belongs(figure: Figure, better: str) -> bool:
     return figure.unit in _RELATIVE and figure.better == better
 
 
-def _entry(outcome: Outcome, figure: Figure) -> dict[str, str | float]:
+def _entry(outcome: CiOutcome, figure: OutcomeFigure) -> dict[str, str | float]:
     entry: dict[str, str | float] = {
         "name": f"{outcome.group} / {outcome.name} / {figure.name}",
         "unit": UNITS[figure.unit],

@@ -9,7 +9,7 @@ from typing import TextIO
 
 from bench.ci import wording
 from bench.ci.markdown import escaped
-from bench.ci.outcome import Outcome, Status
+from bench.ci.outcome import CiOutcome, Status
 
 ANNOTATIONS_PER_LEVEL = 10  # of errors, of warnings and of notices, in one step; GitHub drops the rest silently
 SUMMARY_BYTES = 1024 * 1024  # of one step in all; GitHub refuses a larger one whole
@@ -23,7 +23,7 @@ _OPEN_WORD = "not measured"  # the usual state of a claim, and nothing to warn o
 _MARKS: dict[Status, str] = {"failed": "❌", "error": "⚠️", "skipped": "⚪", "passed": "✅"}
 
 
-def annotations(outcomes: Sequence[Outcome]) -> str:
+def annotations(outcomes: Sequence[CiOutcome]) -> str:
     """Workflow commands, one to a line: failed and error are errors, what stayed undecided warns.
 
     Notices are what was never measured, and a pass with an unusual word: new, faster, unconfirmed. At most ten of each
@@ -41,7 +41,7 @@ def annotations(outcomes: Sequence[Outcome]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def summary(outcomes: Sequence[Outcome], limit_bytes: int = SUMMARY_BYTES) -> str:
+def summary(outcomes: Sequence[CiOutcome], limit_bytes: int = SUMMARY_BYTES) -> str:
     """A Markdown table for the step's summary, what failed first; rows that do not fit are counted in a sentence."""
     groups = ", ".join(dict.fromkeys(outcome.group for outcome in outcomes))
     head = (
@@ -64,7 +64,7 @@ def summary(outcomes: Sequence[Outcome], limit_bytes: int = SUMMARY_BYTES) -> st
     return f"{head}{''.join(rows[:kept])}\n{said}\n"
 
 
-def publish(outcomes: Sequence[Outcome], environment: Mapping[str, str], stream: TextIO) -> bool:
+def publish(outcomes: Sequence[CiOutcome], environment: Mapping[str, str], stream: TextIO) -> bool:
     """In a step of GitHub Actions, write the annotations to its log and append to its summary; elsewhere do nothing.
 
     A summary that cannot be written is told in the log and changes no verdict.
@@ -87,7 +87,7 @@ def publish(outcomes: Sequence[Outcome], environment: Mapping[str, str], stream:
     return True
 
 
-def _append(path: Path, outcomes: Sequence[Outcome]) -> None:
+def _append(path: Path, outcomes: Sequence[CiOutcome]) -> None:
     taken = path.stat().st_size if path.exists() else 0
     text = f"{summary(outcomes, SUMMARY_BYTES - taken - 1)}\n"
     if taken + len(text.encode()) <= SUMMARY_BYTES:  # what others wrote stays readable
@@ -95,7 +95,7 @@ def _append(path: Path, outcomes: Sequence[Outcome]) -> None:
             file.write(text)
 
 
-def _level(outcome: Outcome) -> str | None:
+def _level(outcome: CiOutcome) -> str | None:
     if outcome.status in ("failed", "error"):
         return "error"
     if outcome.status == "skipped":
@@ -103,7 +103,7 @@ def _level(outcome: Outcome) -> str | None:
     return None if outcome.word in _PLAIN_WORDS else "notice"
 
 
-def _command(level: str, outcome: Outcome) -> str:
+def _command(level: str, outcome: CiOutcome) -> str:
     """`::error file=suites/ci.toml,title=mixer / speed%3A regression::The sentence with its numbers.`"""
     title = f"{outcome.name}: {outcome.word}"[:_TITLE_CHARACTERS]
     properties = {"file": outcome.file, "title": title}
@@ -121,7 +121,7 @@ def _property(text: str) -> str:
     return _message(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def _row(outcome: Outcome, several: bool) -> str:
+def _row(outcome: CiOutcome, several: bool) -> str:
     what = f"{outcome.group} · {wording.title(outcome)}" if several else wording.title(outcome)
     cells = (_MARKS[outcome.status], escaped(what), escaped(outcome.word), escaped(outcome.reason))
     return f"| {' | '.join(cells)} |\n"

@@ -9,14 +9,14 @@ from collections.abc import Iterable, Sequence
 from xml.etree import ElementTree
 
 from bench.ci import wording
-from bench.ci.outcome import Outcome, Status
+from bench.ci.outcome import CiOutcome, Status
 
 # What XML 1.0 cannot hold, escaped or not: most control characters, lone surrogates, U+FFFE and U+FFFF.
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ELEMENTS: dict[Status, str] = {"failed": "failure", "error": "error", "skipped": "skipped"}
 
 
-def render(outcomes: Sequence[Outcome]) -> str:
+def render(outcomes: Sequence[CiOutcome]) -> str:
     """One test suite for each group, one test case for each outcome; failed, error and skipped are kept apart.
 
     A time that was not taken is written as 0, for Surefire's schema asks for one.
@@ -32,7 +32,7 @@ def render(outcomes: Sequence[Outcome]) -> str:
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ElementTree.tostring(root, encoding="unicode")}\n'
 
 
-def _numbers(outcomes: Sequence[Outcome], skipped: bool = True) -> dict[str, str]:
+def _numbers(outcomes: Sequence[CiOutcome], skipped: bool = True) -> dict[str, str]:
     """How many of each status, and their time in seconds; `testsuites` has no attribute for what was skipped."""
     counted = {
         plural: str(sum(outcome.status == status for outcome in outcomes))
@@ -42,7 +42,7 @@ def _numbers(outcomes: Sequence[Outcome], skipped: bool = True) -> dict[str, str
     return {"tests": str(len(outcomes)), **counted, "time": _seconds(outcome.duration_s for outcome in outcomes)}
 
 
-def _properties(suite: ElementTree.Element, outcomes: Iterable[Outcome]) -> None:
+def _properties(suite: ElementTree.Element, outcomes: Iterable[CiOutcome]) -> None:
     found = [(f"{outcome.name}: {figure.name}", figure) for outcome in outcomes for figure in outcome.figures]
     if found:
         table = ElementTree.SubElement(suite, "properties")
@@ -50,7 +50,7 @@ def _properties(suite: ElementTree.Element, outcomes: Iterable[Outcome]) -> None
             ElementTree.SubElement(table, "property", name=_clean(name), value=_clean(wording.amount(figure)))
 
 
-def _case(suite: ElementTree.Element, outcome: Outcome) -> None:
+def _case(suite: ElementTree.Element, outcome: CiOutcome) -> None:
     name, group = _clean(wording.title(outcome)), _clean(outcome.group)
     case = ElementTree.SubElement(suite, "testcase", name=name, classname=group, time=_seconds([outcome.duration_s]))
     if outcome.status != "passed":

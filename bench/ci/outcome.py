@@ -10,7 +10,7 @@ Status = Literal["passed", "failed", "skipped", "error"]
 
 
 @dataclass(frozen=True)
-class Figure:
+class OutcomeFigure:
     """One number of an outcome: the point, its bounds where there are any, and its unit."""
 
     name: str
@@ -22,7 +22,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CiOutcome:
     """What CI is told of one claim or of one part of a check.
 
     `failed` is a finding, `error` means that it could not be measured; the two are never mixed.
@@ -36,7 +36,7 @@ class Outcome:
     reason: str  # one sentence with its numbers
     line: str = ""  # one line for a terminal; `reason` where there is none
     differences: tuple[str, ...] = ()  # all of them, each a sentence; `reason` names the first few
-    figures: tuple[Figure, ...] = ()
+    figures: tuple[OutcomeFigure, ...] = ()
     file: str | None = None  # where an annotation points: the suite file, relative to the working folder
     command: str | None = None  # what repeats it
     duration_s: float | None = None

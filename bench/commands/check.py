@@ -20,7 +20,7 @@ from bench.gate.wish import CheckWish, SelfTestWish
 if TYPE_CHECKING:
     from rich.status import Status
 
-    from bench.ci.outcome import Outcome
+    from bench.ci.outcome import CiOutcome
     from bench.execution.doctor import Finding
 
 COULD_NOT_MEASURE = 3
@@ -29,7 +29,7 @@ COULD_NOT_MEASURE = 3
 # The gate
 
 
-def check(suite: Path, only: Sequence[str], wish: CheckWish) -> "list[Outcome]":
+def check(suite: Path, only: Sequence[str], wish: CheckWish) -> "list[CiOutcome]":
     """The outcomes of a suite's guards against its baseline; what there is to know beside them is said on the way."""
     from bench.gate import check as gate
 
@@ -101,7 +101,7 @@ def noise() -> "Finding":
 
 
 def tell(
-    outcomes: "Sequence[Outcome]", *, strict: bool, as_json: bool, github: bool, files: Mapping[str, Path | None]
+    outcomes: "Sequence[CiOutcome]", *, strict: bool, as_json: bool, github: bool, files: Mapping[str, Path | None]
 ) -> int:
     """Lines for people, then every form that was asked for; the exit code."""
     from bench.ci import as_json as json_form

@@ -20,7 +20,7 @@ SECONDS_PER_HOUR = 3600
 
 
 @dataclass(frozen=True)
-class Figure:
+class SourcedFigure:
     """One number with its label. The unit stands at the field that holds it."""
 
     value: float
@@ -38,8 +38,8 @@ class Device:
     peak_flops_per_s: Mapping[str, float]  # by precision, dense products, no sparsity
     bandwidth_bytes_per_s: float
     datasheet: str
-    effective: tuple[Figure, ...]  # FLOP/s of a whole training
-    prices: tuple[Figure, ...]  # dollars per hour, on demand
+    effective: tuple[SourcedFigure, ...]  # FLOP/s of a whole training
+    prices: tuple[SourcedFigure, ...]  # dollars per hour, on demand
 
 
 class _Row(BaseModel):
@@ -85,15 +85,15 @@ class _File(_Row):
 
 
 @dataclass(frozen=True)
-class Table:
+class DeviceFile:
     """All devices, what a training reaches of a peak where nobody has measured it, and one core of a CPU."""
 
     devices: Mapping[str, Device]
-    utilisation: Figure
-    cpu_core: Figure
+    utilisation: SourcedFigure
+    cpu_core: SourcedFigure
 
 
-def read(text: str, where: str) -> Table:
+def read(text: str, where: str) -> DeviceFile:
     """A table of devices from TOML, in its order.
 
     Args:
@@ -111,10 +111,10 @@ def read(text: str, where: str) -> Table:
         raise UsageError("\n".join(lines)) from error
     share = _figure(file.utilisation)
     found = {name: _device(where, name, written, share) for name, written in file.devices.items()}
-    return Table(found, share, _figure(file.cpu_core))
+    return DeviceFile(found, share, _figure(file.cpu_core))
 
 
-def _device(where: str, name: str, written: _Device, share: Figure) -> Device:
+def _device(where: str, name: str, written: _Device, share: SourcedFigure) -> Device:
     peaks, effective = written.peak_flops_per_s, []
     for each in written.effective:
         if isinstance(each, _Said):
@@ -128,11 +128,11 @@ def _device(where: str, name: str, written: _Device, share: Figure) -> Device:
     return Device(name, written.title, peaks, bandwidth, written.datasheet, tuple(effective), prices)
 
 
-def _figure(written: _Said | _Implied) -> Figure:
+def _figure(written: _Said | _Implied) -> SourcedFigure:
     if isinstance(written, _Said):
-        return Figure(float(written.value), written.basis, written.source, written.dated)
+        return SourcedFigure(float(written.value), written.basis, written.source, written.dated)
     source = f"{written.source}: {written.usd} $ for {written.hours} h"
-    return Figure(sum(written.usd) / sum(written.hours), written.basis, source, written.dated)
+    return SourcedFigure(sum(written.usd) / sum(written.hours), written.basis, source, written.dated)
 
 
 _FILE = Path(__file__).with_name("devices.toml")

@@ -9,7 +9,7 @@ The published side is Table 2 of the ConvMixer reproduction: 5, 15 and 40 TFLOP/
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.cost.devices import CPU_CORE, SECONDS_PER_HOUR, Basis, Figure, device
+from bench.cost.devices import CPU_CORE, SECONDS_PER_HOUR, Basis, SourcedFigure, device
 from bench.errors import UsageError, near
 
 FLOPS_PER_MAC = 2  # one multiplication, one addition
@@ -119,7 +119,7 @@ def weaker(*bases: Basis) -> Basis:
     return min(bases, key=order.index)
 
 
-def _pick(figures: tuple[Figure, ...], basis: Basis | None) -> Figure:
+def _pick(figures: tuple[SourcedFigure, ...], basis: Basis | None) -> SourcedFigure:
     return next((figure for figure in figures if figure.basis == basis), figures[0])
 
 
@@ -127,5 +127,5 @@ def _effective(name: str, cores: int) -> float:
     return CPU_CORE.value * cores if name == "cpu" else device(name).effective[0].value
 
 
-def _quoted(price: Figure) -> str:
+def _quoted(price: SourcedFigure) -> str:
     return f"{price.value:.3g} $/h ({price.source}, {price.dated})"

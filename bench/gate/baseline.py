@@ -23,7 +23,7 @@ Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]
 Shape = list[Count] | list[list[Count]]
 
 
-class Module(Table):
+class ModuleFacts(Table):
     """What one module owns itself, without the modules inside it."""
 
     params: Count = 0
@@ -48,7 +48,7 @@ class Facts(Table):
     macs_per_image: Count
     counter: Text  # "torch 2.13.0"
     uncounted: dict[str, Count] = Field(default_factory=dict)
-    modules: dict[str, Module]
+    modules: dict[str, ModuleFacts]
 
     @model_validator(mode="after")
     def _modules_add_up(self) -> Self:

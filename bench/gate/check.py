@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from bench.ci.outcome import Figure, Outcome
+from bench.ci.outcome import CiOutcome, OutcomeFigure
 from bench.errors import MeasurementError, NothingSelected, SuiteError
 from bench.execution.conditions import choose_device
 from bench.gate.baseline import Accepted, Baseline, Facts, path_of, read
@@ -57,7 +57,7 @@ def rule_of(suite: Suite) -> dict[str, Any]:
     return (suite.rule or Rule(why="the defaults")).model_dump(exclude={"why"})
 
 
-def exit_code(outcomes: Iterable[Outcome], strict: bool) -> int:
+def exit_code(outcomes: Iterable[CiOutcome], strict: bool) -> int:
     """0 when nothing is wrong, 1 for a regression, 3 when something could not be measured, 4 when strict and unsure.
 
     A regression wins over what could not be measured: it is true whatever else failed, and running the same again,
@@ -74,7 +74,7 @@ def exit_code(outcomes: Iterable[Outcome], strict: bool) -> int:
 def run(
     suite: Path, only: Sequence[str], wish: CheckWish, *,
     say: Callable[[str], None] = lambda note: None, progress: Callable[[str, int], None] = lambda key, rounds: None,
-) -> list[Outcome]:  # fmt: skip
+) -> list[CiOutcome]:  # fmt: skip
     """The outcomes of a suite's guards against its baseline, guard by guard, its counts before its speed.
 
     Args:
@@ -122,7 +122,7 @@ def dirty(suite: Path) -> bool | None:
 # The static part
 
 
-def static_part(loaded: LoadedSuite, keys: Sequence[str], baseline: Baseline) -> list[Outcome]:
+def static_part(loaded: LoadedSuite, keys: Sequence[str], baseline: Baseline) -> list[CiOutcome]:
     """One outcome per guard: what its model is now, against what was accepted.
 
     Where code of the project is loaded that is not the working tree's, no count says anything: all are errors.
@@ -132,7 +132,7 @@ def static_part(loaded: LoadedSuite, keys: Sequence[str], baseline: Baseline) ->
     return [_static(loaded, key, "error", "error", f"{key}: {strange}") for key in keys] if strange else found
 
 
-def _static_outcome(loaded: LoadedSuite, key: str, accepted: Accepted | None) -> Outcome:
+def _static_outcome(loaded: LoadedSuite, key: str, accepted: Accepted | None) -> CiOutcome:
     case = case_of(loaded.suite, key)
     try:
         now = facts(case)
@@ -151,12 +151,12 @@ def _static_outcome(loaded: LoadedSuite, key: str, accepted: Accepted | None) ->
 def _static(
     loaded: LoadedSuite, key: str, status: str, word: str, reason: str,
     now: Facts | None = None, found: Sequence[str] = (),
-) -> Outcome:  # fmt: skip
+) -> CiOutcome:  # fmt: skip
     guard = loaded.suite.guards[key]
     figures = () if now is None else (
-        Figure("params", now.params, "parameters"), Figure("macs", now.macs_per_image, "macs"),
+        OutcomeFigure("params", now.params, "parameters"), OutcomeFigure("macs", now.macs_per_image, "macs"),
     )  # fmt: skip
-    return Outcome(
+    return CiOutcome(
         loaded.suite.id, f"{key} / {STATIC}", guard.why, status, word, reason,  # type: ignore[arg-type]
         line=not_measured(STATIC, key, reason) if status == "error" else f"static {word.upper()}",
         differences=tuple(found),
@@ -182,7 +182,7 @@ def _by(shape: Sequence[object]) -> str:
 # What a person reads
 
 
-def lines(outcomes: Sequence[Outcome]) -> list[str]:
+def lines(outcomes: Sequence[CiOutcome]) -> list[str]:
     """One line per guard, its parts side by side; below it how one differs from what was accepted."""
     keys = list(dict.fromkeys(key_of(outcome) for outcome in outcomes))
     width = max(map(len, keys), default=0)
@@ -201,12 +201,12 @@ def lines(outcomes: Sequence[Outcome]) -> list[str]:
     return found
 
 
-def key_of(outcome: Outcome) -> str:
+def key_of(outcome: CiOutcome) -> str:
     """The guard that an outcome is about."""
     return outcome.name.partition(" / ")[0]
 
 
-def summary(outcomes: Sequence[Outcome], code: int) -> str:
+def summary(outcomes: Sequence[CiOutcome], code: int) -> str:
     """The last line: how many guards, and what kind of thing was found."""
     count = len({key_of(outcome) for outcome in outcomes})
     failed = [outcome.name for outcome in outcomes if outcome.status == "failed"]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import BenchError, MeasurementError
-from bench.gate.baseline import Accepted, Facts, Module
+from bench.gate.baseline import Accepted, Facts, ModuleFacts
 from bench.measures.instruments.counters import Recorder, attention_in_parts
 from bench.measures.instruments.meta_device import QuickShapes
 from bench.measures.instruments.model import build, images
@@ -142,7 +142,7 @@ def _by_module(model: nn.Module, recorder: Recorder) -> Iterator[_Place]:
         hook.remove()
 
 
-def _owned(model: nn.Module, macs: Counter[str]) -> dict[str, Module]:
+def _owned(model: nn.Module, macs: Counter[str]) -> dict[str, ModuleFacts]:
     """What each module owns itself. What two share belongs to the first that has it, so that it is counted once."""
     params, frozen, buffers = Counter[str](), Counter[str](), Counter[str]()
     for name, parameter in model.named_parameters():
@@ -153,9 +153,10 @@ def _owned(model: nn.Module, macs: Counter[str]) -> dict[str, Module]:
         buffers[name.rpartition(".")[0] or ITSELF] += buffer.numel()
     paths = [ITSELF, *(path for path, _ in model.named_modules() if path)]
     found = {
-        path: Module(params=params[path], frozen=frozen[path], buffers=buffers[path], macs=macs[path]) for path in paths
+        path: ModuleFacts(params=params[path], frozen=frozen[path], buffers=buffers[path], macs=macs[path])
+        for path in paths
     }
-    return {path: one for path, one in found.items() if one != Module()}
+    return {path: one for path, one in found.items() if one != ModuleFacts()}
 
 
 # Differences. Each is one sentence that begins with what differs, the modules first: they say where to look.
@@ -209,7 +210,7 @@ def _module_differences(now: Facts, accepted: Facts) -> Iterator[str]:
                 yield f"{path} {words.format(here)}, the baseline {there:,}"
 
 
-def _what(module: Module) -> str:
+def _what(module: ModuleFacts) -> str:
     return ", ".join(words.format(getattr(module, key)) for key, words in OWNED.items() if getattr(module, key))
 
 

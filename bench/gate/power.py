@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bench.gate.rule import Limits, Round, step
+from bench.gate.rule import Round, RuleLimits, step
 
 CONFIDENCE = 0.95  # of each one-sided bound
 EFFECTS_PCT = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0)
@@ -58,7 +58,7 @@ class Simulated:
 
 
 def resampled(
-    pools: Sequence[Sequence[Round]], limits: Limits, *, seed: int, checks: int = 1000,
+    pools: Sequence[Sequence[Round]], limits: RuleLimits, *, seed: int, checks: int = 1000,
     effects_pct: Sequence[float] = EFFECTS_PCT,
 ) -> list[Simulated]:  # fmt: skip
     """Whole checks of rounds drawn with replacement from recorded rounds of equal code, an effect added to every one.
@@ -82,7 +82,7 @@ def resampled(
 
 
 def least_caught_pct(
-    spread: float, limits: Limits, *, seed: int, wanted: float = 0.95, checks: int = 200
+    spread: float, limits: RuleLimits, *, seed: int, wanted: float = 0.95, checks: int = 200
 ) -> float | None:
     """The least size of `SIZES_PCT` that simulated checks catch so often, by wall time; None when not even the largest.
 
@@ -112,7 +112,7 @@ def _drawer(pool: Sequence[Round], shift: float, drawn: random.Random) -> Callab
     return draw
 
 
-def _caught(turns: Sequence[Callable[[], Round]], limits: Limits) -> Count:
+def _caught(turns: Sequence[Callable[[], Round]], limits: RuleLimits) -> Count:
     """How many checks, one for each way to draw a round, end with a confirmed regression."""
     hits = 0
     for draw in turns:

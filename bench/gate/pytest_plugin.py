@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from bench.ci.outcome import Outcome
+    from bench.ci.outcome import CiOutcome
 
 SUITE = "suites/ci.toml"
 MOST_TOLD = 8  # differences that a failed test shows; the command that it ends with shows all
 
 
 @pytest.fixture
-def bench_check(request: pytest.FixtureRequest) -> "Callable[..., list[Outcome]]":
+def bench_check(request: pytest.FixtureRequest) -> "Callable[..., list[CiOutcome]]":
     """bench_check(guard, suite="suites/ci.toml", speed=False): a guard's model is what was accepted, by counts alone.
 
     `bench_check(guard, suite="suites/ci.toml", baseline=None, speed=False, device="auto", seed=None)`: paths are
@@ -35,7 +35,7 @@ def bench_check(request: pytest.FixtureRequest) -> "Callable[..., list[Outcome]]
         speed: bool = False,
         device: str = "auto",
         seed: int | None = None,
-    ) -> "list[Outcome]":
+    ) -> "list[CiOutcome]":
         from bench.errors import BenchError
         from bench.gate.check import run
         from bench.gate.wish import CheckWish, drawn
@@ -57,7 +57,7 @@ def bench_check(request: pytest.FixtureRequest) -> "Callable[..., list[Outcome]]
     return check
 
 
-def _judged(guard: str, outcomes: "Sequence[Outcome]") -> str:
+def _judged(guard: str, outcomes: "Sequence[CiOutcome]") -> str:
     """What fails the test, empty when nothing does; what was skipped becomes a warning."""
     for outcome in outcomes:
         if outcome.status == "skipped":

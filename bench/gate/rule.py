@@ -50,7 +50,7 @@ class Round:
 
 
 @dataclass(frozen=True)
-class Limits:
+class RuleLimits:
     """The rule in numbers. Changes and probabilities are shares (0.01 is one percent).
 
     After `looks` rounds the check may end; `confirm` fresh rounds follow a suspicion and are judged alone. Where they
@@ -95,7 +95,7 @@ class Change:
     line: str
 
 
-def limits(rule: Rule, configurations: int) -> Limits:
+def limits(rule: Rule, configurations: int) -> RuleLimits:
     """The rule for a suite of that many configurations: together they keep the false-alarm bound of one.
 
     The confirmation's level is 0.05 / N for N configurations, so that N times the bound of each is the bound of one. A
@@ -110,10 +110,10 @@ def limits(rule: Rule, configurations: int) -> Limits:
     first, second, third = rule.looks
     level = CONFIRM_ALPHA / max(configurations, 1)
     looks, confirm = (first, second, third), max(rule.confirm, math.ceil(math.log2(2 / level)))
-    return Limits(rule.tolerated_pct / 100, rule.min_effect_pct / 100, looks, confirm, rule.alpha, level)
+    return RuleLimits(rule.tolerated_pct / 100, rule.min_effect_pct / 100, looks, confirm, rule.alpha, level)
 
 
-def false_alarm_bound(limits: Limits, metrics: int = 2) -> float:
+def false_alarm_bound(limits: RuleLimits, metrics: int = 2) -> float:
     """The most likely a "regression" of one configuration can be for equal code: two looks of `metrics` tests, at each
     of two stages.
 
@@ -122,7 +122,7 @@ def false_alarm_bound(limits: Limits, metrics: int = 2) -> float:
     return min(1.0, 2 * metrics * limits.alpha) * min(1.0, metrics * limits.confirm_alpha)
 
 
-def step(rounds: Sequence[Round], confirmation: Sequence[Round], limits: Limits) -> Step:
+def step(rounds: Sequence[Round], confirmation: Sequence[Round], limits: RuleLimits) -> Step:
     """What comes next, or the verdict. Cheap enough to ask after every round.
 
     "more" wants another round, "confirm" another round of the confirmation; the other words are final. Each look sees
@@ -134,7 +134,7 @@ def step(rounds: Sequence[Round], confirmation: Sequence[Round], limits: Limits)
     return _step(_first_stage(rounds, limits), confirmation, limits)[0]
 
 
-def change(rounds: Sequence[Round], confirmation: Sequence[Round], limits: Limits) -> Change:
+def change(rounds: Sequence[Round], confirmation: Sequence[Round], limits: RuleLimits) -> Change:
     """The verdict with its estimates and its reason; of an unfinished check too, whose word is "more" or "confirm".
 
     Raises:
@@ -167,7 +167,7 @@ class _Stage:
     open: bool  # whether either search wants another round
 
 
-def _first_stage(rounds: Sequence[Round], limits: Limits) -> _Stage:
+def _first_stage(rounds: Sequence[Round], limits: RuleLimits) -> _Stage:
     """Two one-sided searches over the same rounds, each ending by its own rule; the first suspicion ends both.
 
     Looking for a speed-up may ask for more rounds, but a search for a slowdown that has passed stays passed: so the
@@ -181,7 +181,7 @@ def _first_stage(rounds: Sequence[Round], limits: Limits) -> _Stage:
     return _Stage(flagged.get(used), used, *ends[1], still)
 
 
-def _step(stage: _Stage, confirmation: Sequence[Round], limits: Limits) -> tuple[Step, int]:
+def _step(stage: _Stage, confirmation: Sequence[Round], limits: RuleLimits) -> tuple[Step, int]:
     """What comes next, and how many rounds of the confirmation count."""
     if stage.open:
         return "more", 0
@@ -200,7 +200,7 @@ def _step(stage: _Stage, confirmation: Sequence[Round], limits: Limits) -> tuple
     return "unconfirmed", n
 
 
-def _search(columns: Columns, turn: int, limits: Limits) -> tuple[End, int]:
+def _search(columns: Columns, turn: int, limits: RuleLimits) -> tuple[End, int]:
     """How the search for a slowdown (turn +1) or a speed-up (-1) ends, and after how many rounds."""
     there = len(columns[0])
     for look, (n, ceiling) in enumerate(zip(limits.looks, limits.ceilings, strict=True)):
@@ -220,7 +220,7 @@ def _at_most(columns: Columns, turn: int, ceiling: float) -> bool:
     return all(turn * _centre(values) <= math.log1p(ceiling) for values in columns if values is not None)
 
 
-def _exceeds(columns: Columns, turn: int, margin: float, level: float, limits: Limits) -> bool:
+def _exceeds(columns: Columns, turn: int, margin: float, level: float, limits: RuleLimits) -> bool:
     """Whether wall time, or CPU time with wall time following, grew by the minimum effect, surely above `margin`."""
     wall, cpu = columns
     effect, followed = math.log1p(limits.min_effect), math.log1p(limits.tolerated)
@@ -261,7 +261,7 @@ def _percent(values: Sequence[float]) -> Interval:
     return Interval(low, high, point, f"{found.method}, as a change in percent", found.n)
 
 
-def _reason(word: Step, stage: _Stage, first: Columns, fresh: Columns, limits: Limits) -> str:
+def _reason(word: Step, stage: _Stage, first: Columns, fresh: Columns, limits: RuleLimits) -> str:
     n, turn, found = stage.rounds, stage.suspect or 1, _told(first)
     if word == "more":
         wanted = next(look for look in limits.looks if look > n)

@@ -17,7 +17,7 @@ from typing import Any, get_args
 from bench.errors import DataAbsent, DataCorrupt, StoreError
 from bench.gate.pairs.compare import Side, Speed, Subject
 from bench.gate.power import Count, Simulated, least_caught_pct, resampled
-from bench.gate.rule import Limits, Round, Step, false_alarm_bound
+from bench.gate.rule import Round, RuleLimits, Step, false_alarm_bound
 from bench.statistics import intervals
 
 Compare = Callable[..., list[Speed]]  # `bench.gate.throughput.compare`, or what stands in for it
@@ -40,7 +40,7 @@ SMALL = Subject(
 
 
 @dataclass(frozen=True)
-class Check:
+class SelfTestCheck:
     """One check of one subject, with its raw round values. With a `failure`, `word` is what it had come to."""
 
     subject: str
@@ -58,7 +58,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Tally:
+class SelfTestTally:
     """All checks with one effect: the verdicts, how many were a confirmed regression, and what they cost."""
 
     effect_pct: float
@@ -75,7 +75,7 @@ class Summary:
     `simulated` is drawn from the recorded rounds of equal code, `drawn_from` of them; empty where they were too few.
     """
 
-    tallies: tuple[Tally, ...]
+    tallies: tuple[SelfTestTally, ...]
     failures: tuple[str, ...]
     spread_pct: Mapping[str, float]
     bound_pct: float
@@ -113,15 +113,15 @@ def self_test(
     subjects: Sequence[Subject],
     baseline: Side,
     candidate: Side,
-    limits: Limits,
+    limits: RuleLimits,
     *,
     seed: int,
-    record: Callable[[Check], None],
+    record: Callable[[SelfTestCheck], None],
     checks: Mapping[float, int] = CHECKS,
     device: str = "cpu",
     time_limit_s: float = 120.0,
     progress: Progress = lambda key, rounds, speed: None,
-) -> list[Check]:
+) -> list[SelfTestCheck]:
     """Check every subject so often with every injected slowdown, in mixed order; both sides hold the same code.
 
     Args:
@@ -147,13 +147,13 @@ def self_test(
     return done
 
 
-def appending(path: Path) -> Callable[[Check], None]:
+def appending(path: Path) -> Callable[[SelfTestCheck], None]:
     """A `record` that adds one JSON line to a file and waits until the disk has it. A line cut short is taken off.
 
     The record raises StoreError where the file cannot be written.
     """
 
-    def record(check: Check) -> None:
+    def record(check: SelfTestCheck) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("a+b") as file:
@@ -168,7 +168,7 @@ def appending(path: Path) -> Callable[[Check], None]:
     return record
 
 
-def read(path: Path) -> list[Check]:
+def read(path: Path) -> list[SelfTestCheck]:
     """The checks of a file that `appending` wrote, but for a last line that was cut short.
 
     Raises:
@@ -188,15 +188,15 @@ def read(path: Path) -> list[Check]:
     return found
 
 
-def check_of(known: Mapping[str, Any]) -> Check:
+def check_of(known: Mapping[str, Any]) -> SelfTestCheck:
     """A check from its JSON form. Raises ValueError, KeyError or TypeError where it is none."""
     if known["word"] not in get_args(Step):
         raise ValueError(f"no verdict '{known['word']}'")
     rounds, confirmation = (tuple(Round(**each) for each in known[key]) for key in ("rounds", "confirmation"))
-    return Check(**{**known, "rounds": rounds, "confirmation": confirmation})
+    return SelfTestCheck(**{**known, "rounds": rounds, "confirmation": confirmation})
 
 
-def summary(checks: Sequence[Check], limits: Limits, *, seed: int, simulated_checks: int = 1000) -> Summary:
+def summary(checks: Sequence[SelfTestCheck], limits: RuleLimits, *, seed: int, simulated_checks: int = 1000) -> Summary:
     """Counts, costs and spreads of the checks, and the power curve that their rounds of equal code give.
 
     Args:
@@ -218,7 +218,7 @@ def summary(checks: Sequence[Check], limits: Limits, *, seed: int, simulated_che
     )
 
 
-def equal_rounds(checks: Sequence[Check]) -> dict[str, list[Round]]:
+def equal_rounds(checks: Sequence[SelfTestCheck]) -> dict[str, list[Round]]:
     """All rounds of equal code, by subject."""
     found: dict[str, list[Round]] = {}
     for check in checks:
@@ -249,7 +249,7 @@ def lines(found: Summary) -> list[str]:
 def brief(
     compare: Compare,
     side: Side,
-    limits: Limits,
+    limits: RuleLimits,
     *,
     seed: int,
     subject: Subject = SMALL,
@@ -261,7 +261,7 @@ def brief(
     begun = clock()
     asked = [begun]
 
-    def decide(rounds: Sequence[Round], confirmation: Sequence[Round], limits: Limits) -> Step:
+    def decide(rounds: Sequence[Round], confirmation: Sequence[Round], limits: RuleLimits) -> Step:
         """Never a verdict: enough rounds, or another one while the budget has room for one like the last."""
         asked.append(clock())
         full = asked[-1] - begun + asked[-1] - asked[-2] > budget_s
@@ -277,20 +277,22 @@ def brief(
     return Brief(rounds, spent_s, spread, least, speed.failure)
 
 
-def _check(speed: Speed, effect_pct: float, seed: int) -> Check:
+def _check(speed: Speed, effect_pct: float, seed: int) -> SelfTestCheck:
     rounds, confirmation = (tuple(each.value for each in part) for part in (speed.rounds, speed.confirmation))
-    return Check(speed.subject.key, effect_pct, seed, speed.step, rounds, confirmation, speed.seconds, speed.failure)
+    return SelfTestCheck(
+        speed.subject.key, effect_pct, seed, speed.step, rounds, confirmation, speed.seconds, speed.failure
+    )
 
 
-def _tally(checks: Sequence[Check], effect_pct: float) -> Tally:
+def _tally(checks: Sequence[SelfTestCheck], effect_pct: float) -> SelfTestTally:
     chosen = [check for check in checks if check.effect_pct == effect_pct]
     words: Counter[str] = Counter(check.word for check in chosen)
     rounds = [len(check.rounds) + len(check.confirmation) for check in chosen]
     cost = intervals.median([check.seconds for check in chosen]), intervals.median(rounds)
-    return Tally(effect_pct, dict(words), Count(words["regression"], len(chosen)), *cost)
+    return SelfTestTally(effect_pct, dict(words), Count(words["regression"], len(chosen)), *cost)
 
 
-def _told(tally: Tally, bound_pct: float) -> str:
+def _told(tally: SelfTestTally, bound_pct: float) -> str:
     count = tally.regressions
     counted = f"{count.hits} of {count.checks}"
     others = {word: n for word, n in tally.words.items() if word not in ("regression", "pass")}

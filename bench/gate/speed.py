@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench.ci.outcome import Figure, Outcome, Status
+from bench.ci.outcome import CiOutcome, OutcomeFigure, Status
 from bench.errors import MeasurementError, UsageError
 from bench.gate import rule, selftest, trees
 from bench.gate.baseline import Accepted, Baseline, path_of
 from bench.gate.basis import Basis, basis
 from bench.gate.pairs import layout
 from bench.gate.pairs.compare import Side, Speed, Subject, compare, values
-from bench.gate.rule import Change, Limits
+from bench.gate.rule import Change, RuleLimits
 from bench.git import full_name, relative_to_root, top_level
 from bench.plan.case import plain
 from bench.statistics.intervals import Interval, median
@@ -47,7 +47,7 @@ class Wish:
     say: Callable[[str], None] = lambda note: None
 
 
-def speed_part(loaded: LoadedSuite, keys: Sequence[str], baseline: Baseline, wish: Wish) -> list[Outcome]:
+def speed_part(loaded: LoadedSuite, keys: Sequence[str], baseline: Baseline, wish: Wish) -> list[CiOutcome]:
     """One outcome for each of these guards that asks for its speed; those of one commit are measured together.
 
     Raises:
@@ -72,8 +72,8 @@ def speed_part(loaded: LoadedSuite, keys: Sequence[str], baseline: Baseline, wis
 
 def equal_code(
     loaded: LoadedSuite, keys: Sequence[str], commit: str, wish: Wish, checks: Mapping[float, int],
-    record: Callable[[selftest.Check], None] | None,
-) -> tuple[list[selftest.Check], Limits]:  # fmt: skip
+    record: Callable[[selftest.SelfTestCheck], None] | None,
+) -> tuple[list[selftest.SelfTestCheck], RuleLimits]:  # fmt: skip
     """Checks of a commit against itself, some of them slowed on purpose: slowdown in percent -> how many of each guard.
 
     Raises:
@@ -105,8 +105,14 @@ def _interpreter(path: Path | None) -> str:
 
 
 def _compared(
-    loaded: LoadedSuite, keys: Sequence[str], commit: str, baseline: Baseline, python: str, limits: Limits, wish: Wish
-) -> Iterator[Outcome]:
+    loaded: LoadedSuite,
+    keys: Sequence[str],
+    commit: str,
+    baseline: Baseline,
+    python: str,
+    limits: RuleLimits,
+    wish: Wish,
+) -> Iterator[CiOutcome]:
     """The guards of one commit, or for each the reason why its code cannot be run."""
     folder = loaded.path.absolute().parent
     try:
@@ -161,8 +167,8 @@ def subject(loaded: LoadedSuite, key: str, folder: Path) -> Subject:
 
 
 def told(
-    loaded: LoadedSuite, speed: Speed, commit: str, limits: Limits, wish: Wish, accepted: Accepted | None = None
-) -> Outcome:
+    loaded: LoadedSuite, speed: Speed, commit: str, limits: RuleLimits, wish: Wish, accepted: Accepted | None = None
+) -> CiOutcome:
     """What came of one guard. A model that only the baseline's code lacks is new, and no failure.
 
     Args:
@@ -214,8 +220,8 @@ def _miscounted(speed: Speed, accepted: Accepted) -> str | None:
 def _outcome(
     loaded: LoadedSuite, key: str, status: Status, word: str, reason: str, *,
     speed: Speed | None = None, change: Change | None = None, details: dict[str, object] | None = None,
-) -> Outcome:  # fmt: skip
-    return Outcome(
+) -> CiOutcome:  # fmt: skip
+    return CiOutcome(
         loaded.suite.id, f"{key} / speed", loaded.suite.guards[key].why, status, word, reason,
         line=change.line if change else not_measured("speed", key, reason) if status == "error" else "speed NEW",
         figures=tuple(_figures(speed, change)) if speed and change else (),
@@ -231,17 +237,17 @@ def not_measured(part: str, key: str, reason: str) -> str:
     return f"{part} NOT MEASURED: {reason.removeprefix(f'{key}: ')}"
 
 
-def _figures(speed: Speed, change: Change) -> Iterator[Figure]:
+def _figures(speed: Speed, change: Change) -> Iterator[OutcomeFigure]:
     """Both changes with their intervals, and the images per second that were seen on the way."""
     for name, seen in (("wall", change.wall), ("cpu", change.cpu)):
         if seen is not None:
             yield _change_figure(name, seen)
-    yield Figure("images_per_s", images_per_s(speed), "images/s", better="higher")
+    yield OutcomeFigure("images_per_s", images_per_s(speed), "images/s", better="higher")
 
 
-def _change_figure(name: str, seen: Interval) -> Figure:
+def _change_figure(name: str, seen: Interval) -> OutcomeFigure:
     low, high = (seen.low, seen.high) if seen.bounded else (None, None)
-    return Figure(f"{name}_change", seen.point, "%", low, high, better="lower")
+    return OutcomeFigure(f"{name}_change", seen.point, "%", low, high, better="lower")
 
 
 def images_per_s(speed: Speed) -> float:

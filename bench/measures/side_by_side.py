@@ -22,7 +22,7 @@ SWEEP_BLOCKS = 3  # per batch size, to find the best one; the ratio itself is th
 
 
 @dataclass(frozen=True)
-class Side:
+class TimedSide:
     """One of the two models, warm, on its batch. `count` calls make a block."""
 
     call: Call
@@ -91,13 +91,13 @@ def _other(case: Case, versus: Mapping[str, Any]) -> Case:
     )
 
 
-def _side(case: Case, batch_size: int, timed: Timed) -> Side:
+def _side(case: Case, batch_size: int, timed: Timed) -> TimedSide:
     call = stopwatch.forward(replace(case, batch_size=batch_size))
     stopwatch.warm_up(call, timed)
-    return Side(call, stopwatch.calls_per_block(call, timed), batch_size)
+    return TimedSide(call, stopwatch.calls_per_block(call, timed), batch_size)
 
 
-def _pair(ours: Side, theirs: Side, timed: Timed, *, swapped: bool) -> tuple[float, float]:
+def _pair(ours: TimedSide, theirs: TimedSide, timed: Timed, *, swapped: bool) -> tuple[float, float]:
     """Seconds of one block of each, timed next to one another: A before B, or B before A when `swapped`."""
     if swapped:
         second = theirs.block(timed)

@@ -15,7 +15,7 @@ from bench.errors import NothingSelected, UsageError, near
 from bench.plan.case import Case
 from bench.records.metrics import METRICS
 from bench.suite.recipe import Recipe
-from bench.suite.schema import Measure, Profile, Quantity, Suite
+from bench.suite.schema import MeasureTable, Profile, Quantity, Suite
 
 Value = TypeVar("Value")
 MOST_CASES = 100_000
@@ -110,7 +110,7 @@ def yields(measure: str, metric: str) -> bool:
 
 
 def _expand(
-    suite: Suite, profile: Profile, key: str, measure: Measure, start: Case, seeds: int | None
+    suite: Suite, profile: Profile, key: str, measure: MeasureTable, start: Case, seeds: int | None
 ) -> Iterator[Case]:
     """Every combination of the measure's models, data sets, recipes, image sizes, batch sizes and seeds."""
     begun = replace(
@@ -142,12 +142,12 @@ def _or_none(values: Sequence[Value]) -> Sequence[Value | None]:
     return values or [None]
 
 
-def models_of(suite: Suite, measure: Measure) -> list[str]:
+def models_of(suite: Suite, measure: MeasureTable) -> list[str]:
     """The model keys that a measure's patterns select, in the suite's order."""
     return [key for key in suite.models if any(fnmatchcase(key, pattern) for pattern in measure.models)]
 
 
-def _options(suite: Suite, measure: Measure, image_size: int | None) -> dict[str, Any]:
+def _options(suite: Suite, measure: MeasureTable, image_size: int | None) -> dict[str, Any]:
     if measure.versus is None:
         return dict(measure.options)
     other = suite.models[measure.versus]
@@ -160,7 +160,7 @@ def _options(suite: Suite, measure: Measure, image_size: int | None) -> dict[str
     return {**measure.options, "versus": versus}
 
 
-def _seeds(measure: Measure, profile: Profile, override: int | None) -> Sequence[int | None]:
+def _seeds(measure: MeasureTable, profile: Profile, override: int | None) -> Sequence[int | None]:
     """A training always has a seed; anything else has one where the suite asks for it, for most depends on none."""
     if not measure.recipes and "seeds" not in measure.model_fields_set:
         return [None]

@@ -17,7 +17,7 @@ from bench.report import printed_tables, provenance
 from bench.report.charts.figure import Absent, Drawn, Figure
 from bench.report.claimrows import claim_rows
 from bench.report.cost_table import cost_table
-from bench.report.page import TILES, Calculation, Finding, Link, Page, Section, Tile
+from bench.report.page import TILES, Calculation, Link, Page, PageFinding, Section, Tile
 from bench.report.provenance import Places, command
 from bench.suite.read import LoadedSuite
 from bench.verdicts import Verdict, findings
@@ -171,13 +171,15 @@ def _reduced(suites: Sequence[LoadedSuite], chosen: Mapping[str, Selection]) -> 
 
 def _findings(
     suites: Sequence[LoadedSuite], verdicts: Sequence[Verdict], anchors: Mapping[tuple[str, str], str]
-) -> Iterator[Finding]:
+) -> Iterator[PageFinding]:
     for verdict, text in findings(verdicts):
         anchor = anchors[verdict.suite, verdict.claim]
-        yield Finding(Link(verdict.claim, anchor), verdict.verdict, written.kept_together(text))
+        yield PageFinding(Link(verdict.claim, anchor), verdict.verdict, written.kept_together(text))
 
 
-def _first(verdicts: Iterable[Verdict], anchors: Mapping[tuple[str, str], str], told: set[Link]) -> Iterator[Finding]:
+def _first(
+    verdicts: Iterable[Verdict], anchors: Mapping[tuple[str, str], str], told: set[Link]
+) -> Iterator[PageFinding]:
     """Everything else that does not hold or is open, the strongest word first; nothing is told twice."""
     for word in ("contradicted", "inconsistent", "inconclusive"):
         for verdict in verdicts:
@@ -185,7 +187,7 @@ def _first(verdicts: Iterable[Verdict], anchors: Mapping[tuple[str, str], str], 
             if verdict.verdict == word and link not in told:
                 reason = next(check.reason for check in verdict.checks if check.verdict == word)
                 text = written.kept_together(f"{verdict.says}. {reason}")
-                yield Finding(link, word, text)
+                yield PageFinding(link, word, text)
 
 
 def _calculations(verdicts: Iterable[Verdict], anchors: Mapping[tuple[str, str], str]) -> Iterator[Calculation]:

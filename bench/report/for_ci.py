@@ -3,7 +3,7 @@
 Judges nothing: a word of a verdict decides its status, and the check that carries the word gives the reason.
 """
 
-from bench.ci.outcome import Figure, Outcome, Status
+from bench.ci.outcome import CiOutcome, OutcomeFigure, Status
 from bench.report.page import Page
 from bench.verdicts import CheckVerdict, Verdict, Word
 from bench.verdicts.findings import deciding
@@ -19,15 +19,15 @@ STATUSES: dict[Word, Status] = {
 }
 
 
-def outcomes_of(page: Page) -> list[Outcome]:
+def outcomes_of(page: Page) -> list[CiOutcome]:
     """An outcome for each claim of the page, in its order, with the suite's file as its place."""
     paths = {section.key: section.path for section in page.sections}
     return [_outcome(verdict, paths.get(verdict.suite)) for verdict in page.verdicts]
 
 
-def _outcome(verdict: Verdict, path: str | None) -> Outcome:
+def _outcome(verdict: Verdict, path: str | None) -> CiOutcome:
     carrying = deciding(verdict)
-    return Outcome(
+    return CiOutcome(
         group=verdict.suite,
         name=verdict.claim,
         says=verdict.says,
@@ -40,10 +40,10 @@ def _outcome(verdict: Verdict, path: str | None) -> Outcome:
     )
 
 
-def _figure(check: CheckVerdict) -> Figure:
+def _figure(check: CheckVerdict) -> OutcomeFigure:
     """What was measured; without bounds where there were too few values for them, or the value is exact."""
     interval = check.measured
     assert interval, check.says
     known = interval.bounded and interval.low < interval.high
     bounds = (interval.low, interval.high) if known else (None, None)
-    return Figure(check.says, interval.point, check.unit or "1", *bounds)
+    return OutcomeFigure(check.says, interval.point, check.unit or "1", *bounds)

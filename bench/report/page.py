@@ -40,7 +40,7 @@ class Link:
 
 
 @dataclass(frozen=True)
-class Finding:
+class PageFinding:
     """What one claim comes to: said, measured, followed."""
 
     link: Link
@@ -217,8 +217,8 @@ class Page:
     commits: Mapping[str, str]  # run -> commit, where one is known
     failures: tuple[str, ...]  # cases whose newest run gave no value: case, run, reason
     hints: tuple[str, ...]  # claim and what a reduced run hints at, of claims that are not among the findings
-    findings: tuple[Finding, ...]
-    first: tuple[Finding, ...]  # with several suites: all that does not hold
+    findings: tuple[PageFinding, ...]
+    first: tuple[PageFinding, ...]  # with several suites: all that does not hold
     sections: tuple[Section, ...]
     runs: tuple[Run, ...]
     runs_left_out: int

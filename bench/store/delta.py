@@ -32,7 +32,7 @@ Result = TypeVar("Result")
 _first_user: int | None = None  # the process that started the Delta library's threads
 
 
-class Table:
+class StoredTable:
     """A Delta table at a URI, made by its first append.
 
     It is opened anew for each call: other processes change it too, and an old view of it only makes conflicts.

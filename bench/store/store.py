@@ -20,7 +20,7 @@ from bench.plan.fingerprint import Fingerprint
 from bench.plan.staleness import Today
 from bench.records.measurement import SCHEMA, CodePart, Environment, Measurement, as_row, columns
 from bench.store import finished
-from bench.store.delta import Table, matching
+from bench.store.delta import StoredTable, matching
 from bench.store.exports import kind_of, read_csv, write_csv
 from bench.store.questions import asked_again
 from bench.store.recalled import Recall, told_by_commit
@@ -69,9 +69,11 @@ class Store:
         self.uri = str(uri).rstrip("/")
         options = dict(storage_options) if storage_options else None
         self._tables = {
-            "measurements": Table(f"{self.uri}/measurements", schema_of(Measurement), options, repeated=[_QUESTION]),
-            "environments": Table(f"{self.uri}/environments", schema_of(Environment), options),
-            "sources": Table(f"{self.uri}/sources", _SOURCES, options),
+            "measurements": StoredTable(
+                f"{self.uri}/measurements", schema_of(Measurement), options, repeated=[_QUESTION]
+            ),
+            "environments": StoredTable(f"{self.uri}/environments", schema_of(Environment), options),
+            "sources": StoredTable(f"{self.uri}/sources", _SOURCES, options),
         }
         self._stored = 0
 

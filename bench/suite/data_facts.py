@@ -9,7 +9,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class DataFacts:
+class KnownData:
     """Classes, side of an image in pixels, images of each split; None where only the data themselves can tell."""
 
     classes: int | None = None
@@ -20,21 +20,21 @@ class DataFacts:
 
 
 _KNOWN = {
-    "cifar10": DataFacts(10, 32, 50_000, 10_000),
-    "cifar100": DataFacts(100, 32, 50_000, 10_000),
-    "cifar10_sample": DataFacts(10, 32, 5_000, 2_000),
-    "synthetic": DataFacts(10, 32, 512, 256),
-    "image_folder": DataFacts(None, 224, None, None, decoded=False),
+    "cifar10": KnownData(10, 32, 50_000, 10_000),
+    "cifar100": KnownData(100, 32, 50_000, 10_000),
+    "cifar10_sample": KnownData(10, 32, 5_000, 2_000),
+    "synthetic": KnownData(10, 32, 512, 256),
+    "image_folder": KnownData(None, 224, None, None, decoded=False),
 }
 _SIZED_BY_ARGUMENTS = ("synthetic", "image_folder")
 
 
-def whole(name: str) -> DataFacts | None:
+def whole(name: str) -> KnownData | None:
     """A registered data set as it is when nothing is left out; None for one that bench does not bring."""
     return _KNOWN.get(name)
 
 
-def taken(name: str, args: Mapping[str, Any]) -> DataFacts | None:
+def taken(name: str, args: Mapping[str, Any]) -> KnownData | None:
     """What is left of it under a suite's arguments, each of which was found sound."""
     facts = _KNOWN.get(name)
     if facts is None:

@@ -82,7 +82,7 @@ class Model(Table):
     deviations: str | None = None
 
 
-class Dataset(Table):
+class DatasetTable(Table):
     """A registered data set with its arguments."""
 
     name: Text
@@ -100,7 +100,7 @@ class Training(Table):
     deviations: str | None = None
 
 
-class Measure(Table):
+class MeasureTable(Table):
     """What to measure of which models. The table's key opens the names of its cases."""
 
     measure: Text | None = None  # the registered measure; the key itself when left out
@@ -183,7 +183,7 @@ class Curve(Table):
     first_epoch: int = 1  # what the file calls the first epoch
 
 
-class Cost(Table):
+class TrainingCost(Table):
     """One training whose hours and money the report works out on every device of `bench.cost`."""
 
     model: str
@@ -310,13 +310,13 @@ class Suite(Table):
     plugins: list[str] = []
     sources: dict[Key, Source] = {}
     models: dict[Key, Model] = {}
-    datasets: dict[Key, Dataset] = {}
+    datasets: dict[Key, DatasetTable] = {}
     recipes: dict[Key, Training] = {}
-    measures: dict[Key, Measure] = {}
+    measures: dict[Key, MeasureTable] = {}
     profiles: dict[Key, Profile] = {}
     quantities: dict[Key, Quantity] = {}
     curves: dict[Key, Curve] = {}
-    costs: dict[Key, Cost] = {}
+    costs: dict[Key, TrainingCost] = {}
     tables: dict[Key, Printed] = {}
     claims: dict[Key, Claim] = {}
     rule: Rule | None = None

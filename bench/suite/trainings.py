@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 from bench.errors import UsageError
-from bench.suite.data_facts import DataFacts, taken, whole
+from bench.suite.data_facts import KnownData, taken, whole
 from bench.suite.draft import Draft
 from bench.suite.recipe import Crop, OneCycle, Recipe
-from bench.suite.schema import Measure
+from bench.suite.schema import MeasureTable
 
 
 def training_problems(draft: Draft, sound_data: set[str]) -> Iterator[str]:
@@ -53,28 +53,28 @@ def _of_each(draft: Draft, sound_data: set[str]) -> Iterator[str]:
 
 
 def _data(
-    draft: Draft, measure: Measure, recipe: str, swaps: dict[str, str], sound_data: set[str]
-) -> Iterator[DataFacts]:
+    draft: Draft, measure: MeasureTable, recipe: str, swaps: dict[str, str], sound_data: set[str]
+) -> Iterator[KnownData]:
     """What is known of each data set that a measure trains on by this recipe."""
     for key in measure.datasets if recipe in measure.recipes else ():
         used = swaps.get(key, key)
         dataset = draft.suite.datasets.get(used)
-        yield (taken(dataset.name, dataset.args) if dataset and used in sound_data else None) or DataFacts(
+        yield (taken(dataset.name, dataset.args) if dataset and used in sound_data else None) or KnownData(
             decoded=dataset is not None and whole(dataset.name) is not None and used in sound_data
         )
 
 
-def _models(draft: Draft, measure: Measure) -> list[str]:
+def _models(draft: Draft, measure: MeasureTable) -> list[str]:
     return [key for key in draft.suite.models if any(fnmatchcase(key, pattern) for pattern in measure.models)]
 
 
-def _sizes(draft: Draft, measure: Measure, facts: DataFacts) -> list[int]:
+def _sizes(draft: Draft, measure: MeasureTable, facts: KnownData) -> list[int]:
     if facts.image_size is not None:
         return [facts.image_size]
     return measure.image_sizes or [draft.suite.models[key].image_size for key in _models(draft, measure)]
 
 
-def _unfit(recipe: Recipe, facts: DataFacts, sizes: list[int]) -> Iterator[tuple[str, str]]:
+def _unfit(recipe: Recipe, facts: KnownData, sizes: list[int]) -> Iterator[tuple[str, str]]:
     """Which keys of a recipe do not fit the data: path below the recipe, and why."""
     for number, part in enumerate(recipe.augment):
         if isinstance(part, Crop) and sizes and part.padding >= min(sizes):
@@ -103,7 +103,7 @@ def _steps(recipe: Recipe, schedule: OneCycle, batches: int | None) -> int | Non
     return None if batches is None else recipe.epochs * batches - round(schedule.warmup_epochs * batches)
 
 
-def _precision(key: str, measure: Measure, recipe_key: str, recipe: Recipe) -> Iterator[str]:
+def _precision(key: str, measure: MeasureTable, recipe_key: str, recipe: Recipe) -> Iterator[str]:
     written = "precision" in measure.model_fields_set
     if recipe_key in measure.recipes and written and measure.precision != recipe.precision:
         yield f"[measures.{key}]: precision: recipe '{recipe_key}' trains in {recipe.precision}"

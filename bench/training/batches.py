@@ -19,7 +19,7 @@ from bench.training import augment, mixing
 
 
 @dataclass(frozen=True)
-class Source:
+class ImageSource:
     """One split, on the device where it is used; images that are decoded lazily stay where they are."""
 
     images: Any  # Tensor uint8 (N, H, W, 3), or a lazy sequence of arrays such as `ImageFiles`
@@ -27,7 +27,7 @@ class Source:
     device: str
 
     @classmethod
-    def of(cls, images: Any, labels: np.ndarray, device: str) -> "Source":
+    def of(cls, images: Any, labels: np.ndarray, device: str) -> "ImageSource":
         """A split as a `Dataset` has it; an array goes to the device as a whole."""
         kept = torch.from_numpy(images).to(device) if isinstance(images, np.ndarray) else images
         return cls(kept, torch.from_numpy(np.asarray(labels, np.int64)).to(device), device)
@@ -59,7 +59,7 @@ def count(images: int, recipe: Recipe) -> int:
 
 
 def prepared(
-    source: Source,
+    source: ImageSource,
     recipe: Recipe,
     mean: Sequence[float],
     std: Sequence[float],

@@ -24,9 +24,9 @@ from bench.records.metrics import METRICS
 from bench.records.packed import packed_bits
 from bench.suite.recipe import Recipe
 from bench.training import batches, checkpoint
-from bench.training.batches import Source
+from bench.training.batches import ImageSource
 from bench.training.causes import NOT_SEEN, first_cause
-from bench.training.recorded import Recorder, recordable
+from bench.training.recorded import StepRecorder, recordable
 from bench.training.schedules import learning_rate
 from bench.training.step import Setting, loss_of, met, optimizer_of, parts_of, randomness, step, update
 
@@ -115,8 +115,8 @@ def _prepare(
         # Gradients below 6e-8 would vanish in float16; a step whose scaled gradients overflow is left out.
         scaler=torch.amp.GradScaler(context.device, enabled=recipe.precision == "float16"),
         recipe=recipe,
-        train=Source.of(dataset.train_images, dataset.train_labels, context.device),
-        test=Source.of(dataset.test_images, dataset.test_labels, context.device),
+        train=ImageSource.of(dataset.train_images, dataset.train_labels, context.device),
+        test=ImageSource.of(dataset.test_images, dataset.test_labels, context.device),
         mean=given.mean,
         std=given.std,
         data_sha256=dataset.sha256,
@@ -125,7 +125,7 @@ def _prepare(
         layout=layout,
     )
     if recordable(recipe, context.device):
-        recorder = Recorder(partial(update, setting), recipe.batch_size, model, setting.optimizer)
+        recorder = StepRecorder(partial(update, setting), recipe.batch_size, model, setting.optimizer)
         return replace(setting, recorder=recorder)
     return replace(setting, parts=parts_of(setting))
 

@@ -58,7 +58,7 @@ def fill(kept: Batch, given: Batch) -> None:
     kept.labels.copy_(given.labels)
 
 
-class Recorder:
+class StepRecorder:
     """A step that is run as it is at first, then recorded, then replayed; batches of another size are always run.
 
     A recording holds on to the memory of weights and optimiser: whoever puts others in their place calls `forget`.

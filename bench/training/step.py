@@ -16,10 +16,10 @@ from torch.nn import functional
 from bench.execution.context import Context
 from bench.suite.recipe import Recipe
 from bench.training import augment, batches
-from bench.training.batches import Batch, Source, derive
+from bench.training.batches import Batch, ImageSource, derive
 from bench.training.dropout import Streams, bulk_dropout
 from bench.training.parts import MOST, Parts, divisible
-from bench.training.recorded import Recorder, recordable
+from bench.training.recorded import StepRecorder, recordable
 
 TOGETHER = 16  # batches that a GPU augments at once
 
@@ -32,15 +32,15 @@ class Setting:
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler  # idle but for float16
     recipe: Recipe
-    train: Source
-    test: Source
+    train: ImageSource
+    test: ImageSource
     mean: Sequence[float]
     std: Sequence[float]
     data_sha256: str
     seed: int
     context: Context
     layout: torch.memory_format
-    recorder: Recorder | None = None  # replays the update; None: each one is run
+    recorder: StepRecorder | None = None  # replays the update; None: each one is run
     parts: Parts | None = None  # threads that share a batch; None: they share every operator
     code_sha256: str | None = None  # the source of the model, as far as it is known
 

@@ -20,8 +20,8 @@ from bench.suite.schema import Quantity
 from bench.verdicts.ledger import (
     FAILURES,
     Ledger,
+    PlannedSetting,
     Row,
-    Setting,
     cut_short,
     deciding_seeds,
     is_clocked,
@@ -80,7 +80,7 @@ class Evidence:
     alone decide: who could add seeds until a verdict comes would get one in the end. `further` are those of all others.
     """
 
-    setting: Setting
+    setting: PlannedSetting
     by: By
     samples: tuple[Sample, ...]
     inputs: Mapping[str, float | tuple[float, ...]]
@@ -130,7 +130,7 @@ class _Search:
     """One expression in one setting. The first `Missing` that a step returns ends the search."""
 
     ledger: Ledger
-    setting: Setting
+    setting: PlannedSetting
     text: str
     asked: Mapping[str, Quantity]
     constants: Mapping[str, float]

@@ -62,7 +62,7 @@ class Row(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Setting:
+class PlannedSetting:
     """One profile on one device: the cases a suite plans there by model, and their ids by name.
 
     `added` names the cases that only another seed sets apart from a planned one: seeds that somebody ran on top.
@@ -206,7 +206,7 @@ def _rows(frame: pandas.DataFrame) -> Iterator[Row]:
         yield row._replace(reason=_PATH.sub("…/", row.reason)) if row.reason else row
 
 
-def _settings(suite: Suite, suite_sha256: str, frame: pandas.DataFrame) -> list[Setting]:
+def _settings(suite: Suite, suite_sha256: str, frame: pandas.DataFrame) -> list[PlannedSetting]:
     """All profiles on all devices that have rows, in the suite's order, CUDA before CPU."""
     present = {"cpu", *frame["device"].dropna()}
     seeds = sorted({int(seed) for seed in frame["seed"].dropna()})
@@ -218,7 +218,7 @@ def _settings(suite: Suite, suite_sha256: str, frame: pandas.DataFrame) -> list[
     ]
 
 
-def _setting(suite: Suite, suite_sha256: str, profile: str, device: str, seeds: list[int]) -> Setting:
+def _setting(suite: Suite, suite_sha256: str, profile: str, device: str, seeds: list[int]) -> PlannedSetting:
     """The planned cases, and the same under every other seed that was ever run: more seeds are more evidence."""
     planned = plan(suite, suite_sha256, profile, device)
     named = {case.name: case for case in planned}
@@ -231,7 +231,7 @@ def _setting(suite: Suite, suite_sha256: str, profile: str, device: str, seeds: 
         cases.setdefault(case.model, []).append(case)
     ids = {name: case.id for name, case in named.items()}
     added = frozenset(ids) - {case.name for case in planned}
-    return Setting(profile, device, suite.profiles[profile].reduced, cases, ids, added)
+    return PlannedSetting(profile, device, suite.profiles[profile].reduced, cases, ids, added)
 
 
 def unseeded(case: Case) -> str:
@@ -249,7 +249,9 @@ def planned_cases(ledger: Ledger, text: str, constants: Mapping[str, float]) -> 
     return None
 
 
-def deciding_seeds(cases: Iterable[Mapping[int | None, Case]], setting: Setting, needed: int | None) -> set[int | None]:
+def deciding_seeds(
+    cases: Iterable[Mapping[int | None, Case]], setting: PlannedSetting, needed: int | None
+) -> set[int | None]:
     """The seeds that decide: those that are planned, up to `needed` joined by the smallest others; None takes all.
 
     Which they are is fixed before anything is run, so that no seed can be added until the verdict pleases.

@@ -16,7 +16,7 @@ from bench.plan.case import Case
 from bench.plan.planner import selected_by
 from bench.suite import expression
 from bench.suite.schema import Quantity, Suite
-from bench.verdicts.ledger import FAILURES, Ledger, Row, Setting, deciding_seeds, is_learned, unseeded
+from bench.verdicts.ledger import FAILURES, Ledger, PlannedSetting, Row, deciding_seeds, is_learned, unseeded
 from bench.verdicts.uncertainty import seeds_needed
 
 Key = TypeVar("Key")
@@ -31,7 +31,7 @@ class Selected:
 
     row: Row
     case: Case
-    settings: tuple[Setting, ...]
+    settings: tuple[PlannedSetting, ...]
 
     @property
     def value(self) -> float:
@@ -75,7 +75,7 @@ def selected(suite: Suite, suite_sha256: str, frame: pandas.DataFrame) -> Select
         frame: columns of `Measurement`, of any suites and runs.
     """
     ledger = Ledger(suite, suite_sha256, frame, every_metric=True)
-    cases: dict[str, tuple[Case, list[Setting]]] = {}
+    cases: dict[str, tuple[Case, list[PlannedSetting]]] = {}
     for setting in sorted(ledger.settings, key=lambda each: each.reduced):  # stable: full ones first
         for case in _speaking(suite, setting):
             _, settings = cases.setdefault(setting.ids[case.name], (case, []))
@@ -133,7 +133,7 @@ def digest(rows: Iterable[Selected]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _speaking(suite: Suite, setting: Setting) -> Iterator[Case]:
+def _speaking(suite: Suite, setting: PlannedSetting) -> Iterator[Case]:
     """The cases of a setting without those of seeds that decide nothing."""
     every = [case for cases in setting.cases.values() for case in cases]
     needed = {} if setting.reduced else _needed(suite, every)

@@ -17,16 +17,16 @@ import pandas as pd
 import pytest
 
 from bench.ci import as_json, badge, benchmark_action, github, junit
-from bench.ci.outcome import Figure, Outcome
+from bench.ci.outcome import CiOutcome, OutcomeFigure
 from bench.records.measurement import as_row
 from bench.report import render_html, render_json, render_markdown, terminal_summary
 from bench.verdicts.between_runs.compare import compare
 
 OUTCOMES = [
-    Outcome(
+    CiOutcome(
         "ci", f"guard{i} / speed", "as fast as the baseline's commit", ("passed", "failed")[i % 10 == 0],
         ("pass", "regression")[i % 10 == 0], f"+{i / 100:.2f} % [−0.9, +1.4] wall time, 6 rounds.",
-        figures=(Figure("wall_change", i / 100, "%", -0.9, 1.4, "lower"),), file="suites/ci.toml",
+        figures=(OutcomeFigure("wall_change", i / 100, "%", -0.9, 1.4, "lower"),), file="suites/ci.toml",
         command=f"bench check suites/ci.toml --only guard{i}",
     )
     for i in range(1000)

@@ -78,7 +78,7 @@ def a_million_rows() -> pyarrow.Table:
 @pytest.fixture(scope="module")
 def full(tmp_path_factory) -> Store:
     store = Store(tmp_path_factory.mktemp("million") / "store")
-    table, rows = delta.Table(f"{store.uri}/measurements", schema_of(Measurement)), a_million_rows()
+    table, rows = delta.StoredTable(f"{store.uri}/measurements", schema_of(Measurement)), a_million_rows()
     for part in range(10):
         table.append(rows.slice(part * ROWS // 10, ROWS // 10))
     start = time.perf_counter()

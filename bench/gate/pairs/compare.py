@@ -14,15 +14,15 @@ from typing import Any, Literal
 from bench.execution.processes import WorkerFailed
 from bench.gate import rule
 from bench.gate.pairs.crew import Crew, crew
-from bench.gate.pairs.messages import Counts
-from bench.gate.pairs.processes import Worker
+from bench.gate.pairs.messages import ForwardCounts
+from bench.gate.pairs.processes import PairWorker
 from bench.gate.pairs.rounds import Name, RoundRecord, Side, Subject, Times, Void, build, job, measure, seed_of
-from bench.gate.rule import Limits, Round, Step
+from bench.gate.rule import Round, RuleLimits, Step
 from bench.plan.case import plain
 
 __all__ = ["RoundRecord", "Side", "Speed", "Subject", "Times", "compare"]
 
-Decide = Callable[[Sequence[Round], Sequence[Round], Limits], Step]
+Decide = Callable[[Sequence[Round], Sequence[Round], RuleLimits], Step]
 Stage = Literal["rounds", "confirmation"]
 UNDECIDED = ("more", "confirm")
 ATTEMPTS = 2  # at a round: a void one is repeated once
@@ -45,7 +45,7 @@ class Speed:
     failed_side: Name | None = None
     failed_stage: str | None = None
     seconds: float = 0.0
-    counts: Mapping[Name, Counts] = field(default_factory=dict)
+    counts: Mapping[Name, ForwardCounts] = field(default_factory=dict)
 
     @property
     def open(self) -> bool:
@@ -62,7 +62,7 @@ def compare(
     subjects: Sequence[Subject],
     baseline: Side,
     candidate: Side,
-    limits: Limits,
+    limits: RuleLimits,
     *,
     device: str = "cpu",
     seed: int,
@@ -102,7 +102,7 @@ class _Table:
     """What all rounds of a comparison have in common."""
 
     sides: Mapping[Name, Side]
-    limits: Limits
+    limits: RuleLimits
     device: str
     seed: int
     inject_pct: float
@@ -134,7 +134,7 @@ class _Table:
 
     def _build(self, speed: Speed) -> Speed:
         order: tuple[Name, Name] = ("candidate", "baseline")  # what fails on both is no new model of the candidate's
-        counts: dict[Name, Counts] = {}
+        counts: dict[Name, ForwardCounts] = {}
         strange: WorkerFailed | None = None
         for name in order:
             asked = job(speed.subject, self.sides[name], self.device, 0.0, build_only=True)
@@ -168,7 +168,7 @@ class _Table:
             self.clock,
         )
 
-    def _launcher(self, subject: Subject) -> Callable[[Name, int], Worker]:
+    def _launcher(self, subject: Subject) -> Callable[[Name, int], PairWorker]:
         return lambda name, padding: self.crew.worker(name, self.sides[name].python, subject.threads, padding)
 
 

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 
 from bench.execution.processes import WorkerFailed, deadline
 from bench.execution.signals import ending_cleanly, undisturbed
-from bench.gate.pairs.processes import Server, Worker, can_fork, environment, new_worker
+from bench.gate.pairs.processes import PairWorker, Server, can_fork, environment, new_worker
 
 PADDING = "BENCH_PADDING"
 
@@ -21,7 +21,7 @@ class Crew:
         self._device, self._variables, self._limit_s = device, variables, limit_s
         self.servers: dict[tuple[str, int], Server] = {}
 
-    def worker(self, side: str, python: str, threads: int, padding_bytes: int) -> Worker:
+    def worker(self, side: str, python: str, threads: int, padding_bytes: int) -> PairWorker:
         """A fresh worker that has not got its job yet.
 
         Raises:

@@ -15,7 +15,7 @@ class Where(TypedDict):
     name: str | None
 
 
-class Job(TypedDict):
+class PairJob(TypedDict):
     """What a worker is to build, and how it is run. `origin` is None for a tree that is no state of a repository."""
 
     tree: str
@@ -36,7 +36,7 @@ class Job(TypedDict):
     padding_bytes: int
 
 
-class Counts(TypedDict):
+class ForwardCounts(TypedDict):
     """What a built model has, to the digit."""
 
     params: int
@@ -51,7 +51,7 @@ class Ready(TypedDict):
     forward_s: float
     torch: str
     cores: list[int]
-    counts: Counts
+    counts: ForwardCounts
 
 
 class Token(TypedDict):

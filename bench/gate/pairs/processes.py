@@ -88,7 +88,7 @@ class Process:
                     file.close()
 
 
-class Worker:
+class PairWorker:
     """One side of a round. `ask` it as often as needed, then `close` it.
 
     Args:
@@ -150,7 +150,7 @@ class Server:
         self.kill, self.pid = self._process.kill, self._process.popen.pid
         self.threads: int | None = None  # it had when it forked last: more than one would be a danger
 
-    def worker(self, side: str) -> Worker:
+    def worker(self, side: str) -> PairWorker:
         """A fresh fork. Raises WorkerFailed when the server is gone."""
         ours, theirs = socket.socketpair()
         with theirs:
@@ -179,7 +179,7 @@ class Server:
             ours.close()
 
         pipe = ours.makefile("rb"), ours.makefile("wb")
-        return Worker(side, pid, pipe, self._process.said, kill, end, close)
+        return PairWorker(side, pid, pipe, self._process.said, kill, end, close)
 
     def close(self) -> None:
         """End it, and with it every worker."""
@@ -201,10 +201,10 @@ class Server:
         return ": ".join([death(code), " | ".join(last)] if last else [death(code)])
 
 
-def new_worker(side: str, python: str, variables: dict[str, str]) -> Worker:
+def new_worker(side: str, python: str, variables: dict[str, str]) -> PairWorker:
     """A worker in an interpreter of its own. Raises WorkerFailed where there is no such interpreter."""
     process = Process(side, python, [], variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     reader, writer = process.popen.stdout, process.popen.stdin
     assert reader is not None
     assert writer is not None
-    return Worker(side, process.popen.pid, (reader, writer), process.said, process.kill, process.end, process.close)
+    return PairWorker(side, process.popen.pid, (reader, writer), process.said, process.kill, process.end, process.close)

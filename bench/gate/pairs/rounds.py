@@ -16,8 +16,8 @@ from typing import Any, Literal, cast
 from bench import machine
 from bench.execution.processes import WorkerFailed, deadline
 from bench.gate.pairs.layout import Project
-from bench.gate.pairs.messages import Counts, Job, Ready, Token, Where
-from bench.gate.pairs.processes import Worker
+from bench.gate.pairs.messages import ForwardCounts, PairJob, Ready, Token, Where
+from bench.gate.pairs.processes import PairWorker
 from bench.gate.rule import Round
 from bench.plan.case import plain
 from bench.statistics.intervals import median
@@ -100,7 +100,7 @@ def seed_of(seed: int, *parts: object) -> int:
     return int.from_bytes(hashlib.sha256(repr((seed, *parts)).encode()).digest()[:6])
 
 
-def job(subject: Subject, side: Side, device: str, inject_pct: float, *, build_only: bool = False) -> Job:
+def job(subject: Subject, side: Side, device: str, inject_pct: float, *, build_only: bool = False) -> PairJob:
     """What a side's worker is told to build, in plain JSON types."""
     origin: Where | None = None
     if side.project is not None:
@@ -118,8 +118,8 @@ def job(subject: Subject, side: Side, device: str, inject_pct: float, *, build_o
 
 
 def measure(
-    launch: Callable[[Name, int], Worker],
-    jobs: Mapping[Name, Job],
+    launch: Callable[[Name, int], PairWorker],
+    jobs: Mapping[Name, PairJob],
     seed: int,
     limit_s: float,
     clock: Callable[[], float],
@@ -137,14 +137,14 @@ def measure(
     """
     draw, begun = random.Random(seed), clock()
     cores = shared_cores(jobs["baseline"], draw)
-    workers: dict[Name, Worker] = {}
+    workers: dict[Name, PairWorker] = {}
     ready: dict[Name, Ready] = {}
     padding: dict[Name, int] = {}
     with within(limit_s, workers):
         for name in draw.sample(SIDES, 2):
             padding[name] = draw.randrange(MOST_PADDING_BYTES)
             workers[name] = launch(name, padding[name])
-            asked: Job = {**jobs[name], "cores": cores, "padding_bytes": padding[name]}
+            asked: PairJob = {**jobs[name], "cores": cores, "padding_bytes": padding[name]}
             ready[name] = cast(Ready, workers[name].ask(asked))
         forwards = forwards_per_token([each["forward_s"] for each in ready.values()])
         order, tokens = quads(workers, forwards, draw, budget_s(ready, forwards), clock)
@@ -153,7 +153,7 @@ def measure(
     return RoundRecord(value(a, b), a, b, order, first, forwards, machine.load(), seed, took, on)
 
 
-def shared_cores(asked: Job, draw: random.Random) -> list[int]:
+def shared_cores(asked: PairJob, draw: random.Random) -> list[int]:
     """As many cores as the job has threads, the same for both sides; none where there is nothing to choose.
 
     A virtual core is as fast as what its physical core does for others lets it be. Left to the system, each side stays
@@ -166,16 +166,16 @@ def shared_cores(asked: Job, draw: random.Random) -> list[int]:
     return sorted(draw.sample(usable, asked["threads"]))
 
 
-def build(name: Name, launch: Callable[[Name, int], Worker], asked: Job, limit_s: float) -> Counts:
+def build(name: Name, launch: Callable[[Name, int], PairWorker], asked: PairJob, limit_s: float) -> ForwardCounts:
     """Build the model of one side in a worker that then ends: what it has. Raises WorkerFailed where that fails."""
-    workers: dict[Name, Worker] = {}
+    workers: dict[Name, PairWorker] = {}
     with within(limit_s, workers):
         workers[name] = launch(name, 0)
         return cast(Ready, workers[name].ask(asked))["counts"]
 
 
 @contextmanager
-def within(limit_s: float, workers: dict[Name, Worker]) -> Iterator[None]:
+def within(limit_s: float, workers: dict[Name, PairWorker]) -> Iterator[None]:
     """Kill the workers when the time is over, and close them at the end. A death for lateness says that it was one."""
     try:
         with deadline(limit_s, lambda: [worker.kill() for worker in list(workers.values())]) as late:
@@ -203,7 +203,7 @@ def budget_s(ready: Mapping[Name, Ready], forwards: int) -> float:
 
 
 def quads(
-    workers: Mapping[Name, Worker], forwards: int, draw: random.Random, longest_s: float, clock: Callable[[], float]
+    workers: Mapping[Name, PairWorker], forwards: int, draw: random.Random, longest_s: float, clock: Callable[[], float]
 ) -> tuple[tuple[str, ...], dict[Name, list[Token]]]:
     """The order of every quad, and each side's tokens. One worker runs while the other waits at its pipe.
 

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import torch
 
 if TYPE_CHECKING:
-    from bench.gate.pairs.messages import Counts, Job, Ready, Token
+    from bench.gate.pairs.messages import ForwardCounts, PairJob, Ready, Token
     from bench.gate.pairs.own_tree import OwnTree
 
 try:
@@ -138,7 +138,7 @@ own: "OwnTree | None" = None  # finds what the tree brings; None for a tree that
 def work(reader: BinaryIO, writer: BinaryIO) -> None:
     """Build and warm up what the job asks for, then time tokens until the tool closes the pipe."""
     global stage
-    job: Job = json.loads(reader.readline())
+    job: PairJob = json.loads(reader.readline())
     # Moves everything that follows by a random number of bytes: above all what is free in the heap now.
     padding = bytearray(2**20 + len(os.environ.setdefault(PADDING, "." * job["padding_bytes"])))
     placed = on_cores(job["cores"])
@@ -187,7 +187,7 @@ def fix_conditions(threads: int) -> None:
     torch.set_float32_matmul_precision("highest")
 
 
-def forward(job: "Job") -> tuple[Call, "Counts"]:
+def forward(job: "PairJob") -> tuple[Call, "ForwardCounts"]:
     """One inference call of the tree's model on a batch of noise that already lies on the device, and what it has."""
     global stage, own
     tree, origin = Path(job["tree"]), job["origin"]
@@ -218,7 +218,7 @@ def forward(job: "Job") -> tuple[Call, "Counts"]:
     return lambda: model(batch), counts
 
 
-def counted(model: torch.nn.Module) -> "Counts":
+def counted(model: torch.nn.Module) -> "ForwardCounts":
     """Its parameters and the elements of its buffers."""
     there = [each for each in model.parameters() if not torch.nn.parameter.is_lazy(each)]
     return {
@@ -228,7 +228,7 @@ def counted(model: torch.nn.Module) -> "Counts":
     }
 
 
-def refuse_strangers(job: "Job", before: set[str] | None) -> None:
+def refuse_strangers(job: "PairJob", before: set[str] | None) -> None:
     """Raise FromElsewhere where code of the project is loaded that is not this tree's. `before`: what was looked at."""
     if own is not None and job["origin"] is not None:
         spared = None if (Path(job["tree"]) / REGISTRY).is_file() else BENCH

@@ -13,7 +13,7 @@ from bench.records.metrics import METRICS, depends
 from bench.records.written import difference_unit
 from bench.statistics import intervals
 from bench.statistics.intervals import Interval
-from bench.verdicts.between_runs.series import Apart, Sample, Series, named
+from bench.verdicts.between_runs.series import Apart, Series, SeriesSample, named
 
 Kind = Literal["exact", "seeds", "blocks", "single"]
 Word = Literal["equal", "different", "better", "worse", "higher", "lower", "no change shown", "no interval"]
@@ -111,8 +111,8 @@ def _by_status(first: Series, second: Series, what: str) -> Apart:
     return Apart((first.metric,), what, "status", one, other)
 
 
-def _by_seed(samples: Sequence[Sample]) -> dict[int | None, list[Sample]]:
-    found: dict[int | None, list[Sample]] = {}
+def _by_seed(samples: Sequence[SeriesSample]) -> dict[int | None, list[SeriesSample]]:
+    found: dict[int | None, list[SeriesSample]] = {}
     for sample in sorted(samples, key=lambda each: each.epoch or 0):
         found.setdefault(sample.seed, []).append(sample)
     return found

@@ -18,7 +18,7 @@ _QUESTION = "params_json"
 _SEED = "seed"  # pairs values, and so sets no two series apart
 
 
-class Sample(NamedTuple):
+class SeriesSample(NamedTuple):
     """One value and where it stands in its series."""
 
     seed: int | None
@@ -38,7 +38,7 @@ class Series:
     subject: tuple[str, str, str | None, str | None]
     unit: str
     conditions: Mapping[str, Any]
-    samples: tuple[Sample, ...]
+    samples: tuple[SeriesSample, ...]
     failures: tuple[str, ...]  # `failed: out of memory`, for rows without a value
     failed_seeds: frozenset[int | None] = frozenset()
 
@@ -142,7 +142,7 @@ def _flat(value: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 def _series(subject: tuple[Any, ...], known: Mapping[str, Any], rows: list[dict[str, Any]]) -> Series:
     good = [row for row in rows if row["status"] == "ok" and row["value"] is not None]
-    samples = tuple(Sample(row["seed"], row["epoch"], row["repeat"], float(row["value"])) for row in good)
+    samples = tuple(SeriesSample(row["seed"], row["epoch"], row["repeat"], float(row["value"])) for row in good)
     bad = [row for row in rows if row["status"] != "ok"]
     failures = tuple(dict.fromkeys(": ".join(filter(None, (row["status"], row["reason"]))) for row in bad))
     seeds = frozenset(row[_SEED] for row in bad)
