@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import os
 import signal
 import subprocess
@@ -205,7 +206,8 @@ def wait_until(true, limit_s=90):
 
 
 def test_models_that_exit_crash_or_hang_are_rows_with_reasons_and_the_next_one_is_measured(write):
-    here = write(["exits", "reads_null", "hangs"], measure("static", time_limit_s=5))
+    limited = measure("limited", measure="static", models="hangs", time_limit_s=5)  # the others may take their time
+    here = write(["exits", "reads_null", "hangs"], limited, measure("static", models="[!h]*"))
     done = run(here, code=3)
     told = {row["model"]: row for row in rows(here) if row["status"] != "ok"}
     assert told.keys() == {"exits", "reads_null", "hangs"}
@@ -257,7 +259,7 @@ def test_a_run_that_is_ended_leaves_nothing_running_and_keeps_its_rows(write, na
     assert len(living(mark)) >= 4, "the run, its server, the worker, and what that started"
     running.send_signal(getattr(signal, name))
     assert running.wait(timeout=60) == code, running.stderr.read()
-    wait_until(lambda: not living(mark), limit_s=10)
+    wait_until(lambda: not living(mark))
     assert {row["value"] for row in rows(here, "kept")} == {"4", "5"}
 
 
@@ -309,12 +311,15 @@ def test_cases_run_side_by_side_but_none_beside_a_clock(write):
 
 def test_a_training_that_runs_out_of_time_keeps_its_epochs_and_goes_on_where_it_stopped(write):
     here = write([], measure("accuracy", training=True), measure("static"), epochs=100_000)
-    limited = ("--only", "accuracy*", "--time-limit", "6s")
+    begun = time.monotonic()
+    run(here, "--only", "static*")
+    limit_s = max(6, math.ceil(2 * (time.monotonic() - begun)))  # a run that starts here and now, twice
+    limited = ("--only", "accuracy*", "--time-limit", f"{limit_s}s")
     done = run(here, *limited, code=3)
     found = rows(here)
     finished = sum(row["metric"] == "test_top1_pct" for row in found)
     assert finished > 1
-    assert [row["reason"] for row in found if row["status"] == "timeout"] == ["ran out of time: 6 s (limit)"]
+    assert [row["reason"] for row in found if row["status"] == "timeout"] == [f"ran out of time: {limit_s} s (limit)"]
     assert "of 100000" in done.stderr
     again = run(here, *limited, code=3)
     assert "goes on after epoch" in again.stderr
