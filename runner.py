@@ -13,10 +13,7 @@ from typing import TypeVar
 import click
 
 import bench as package
-from bench.commands import baseline as of_baseline
-from bench.commands import check as of_check
-from bench.commands import ending, loading
-from bench.commands import run as of_run
+from bench.commands import ending
 from bench.commands.wish import RunWish, seconds, size_bytes
 from bench.errors import BenchError, UsageError
 
@@ -137,6 +134,8 @@ def bench() -> None:
 @wishing(RunWish)
 def run(wish: RunWish) -> None:
     """Measure what the suites claim, each case in a process of its own; finished cases are skipped."""
+    from bench.commands import loading
+    from bench.commands import run as of_run
     from bench.machine import let_threads_sleep
 
     let_threads_sleep()
@@ -173,6 +172,8 @@ def run(wish: RunWish) -> None:
 def report(suites: tuple[Path, ...], form: str, output: Path | None, store: str, strict: bool) -> None:
     """Draw the report from the store: published, measured, interval and verdict side by side."""
     from bench import report as drawing
+    from bench.commands import loading
+    from bench.commands import run as of_run
 
     loaded = loading.claiming(loading.load(suites)) if suites else loading.suites_with_rows(store)
     rows, environments = of_run.rows_of(store)
@@ -190,6 +191,7 @@ def report(suites: tuple[Path, ...], form: str, output: Path | None, store: str,
 @json_option
 def validate(suites: tuple[Path, ...], as_json: bool) -> None:
     """Check suites without running them; every problem is reported at once."""
+    from bench.commands import loading
     from bench.commands.terminal import table
 
     rows = [
@@ -221,7 +223,7 @@ def schema() -> None:
 @json_option
 def list_(what: str, suites: tuple[Path, ...], store: str, as_json: bool) -> None:
     """List suites, models, data sets, measures, metrics, claims or runs."""
-    from bench.commands import listing, terminal
+    from bench.commands import listing, loading, terminal
 
     if what == "runs":
         from bench.store import Store
@@ -313,6 +315,7 @@ def doctor(data: Path | None, quick: bool, as_json: bool) -> None:
     """Say what this machine can measure, and what will make it noisy."""
     from dataclasses import asdict
 
+    from bench.commands import check as of_check
     from bench.commands.terminal import table
     from bench.machine import let_threads_sleep
 
@@ -354,6 +357,7 @@ def check(
     record: Path | None,
 ) -> None:  # fmt: skip
     """Check that the guarded models are still what was accepted, and still as fast."""
+    from bench.commands import check as of_check
     from bench.gate.wish import CheckWish, SelfTestWish, drawn
 
     if static_only and throughput:
@@ -379,6 +383,8 @@ def baseline() -> None:
 @json_option
 def show_baseline(suite: Path, baseline: Path | None, as_json: bool) -> None:
     """Show what was accepted, when and why."""
+    from bench.commands import baseline as of_baseline
+
     of_baseline.show_baseline(suite, baseline, as_json)
 
 
@@ -393,6 +399,8 @@ def show_baseline(suite: Path, baseline: Path | None, as_json: bool) -> None:
 def accept(suite: Path, baseline: Path | None, reason: str, model: str | None, seen: Path | None) -> None:
     """Make what is committed here the baseline, and print old and new values. The only way in which it moves."""
     from datetime import UTC, datetime
+
+    from bench.commands import baseline as of_baseline
 
     of_baseline.accept(suite, baseline, reason, model, seen, today=f"{datetime.now(UTC):%Y-%m-%d}")
 
