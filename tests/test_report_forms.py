@@ -181,3 +181,10 @@ def test_the_command_line_offers_every_form():
 
     offered = next(option for option in runner.report.params if option.name == "form").type.choices
     assert tuple(offered) == FORMS
+
+
+def test_markdown_that_is_printed_points_at_no_figure_that_is_not_there(page):
+    text, images = render_markdown(page, None)
+    assert "![" not in text
+    assert not images
+    assert "Forest plot of" in text

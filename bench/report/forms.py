@@ -96,7 +96,8 @@ def write(
     path = output or Path("reports") / f"{name}.{_ENDINGS.get(form, form)}"
     images: dict[str, bytes] = {}
     if form == "md":
-        text, images = render_markdown(page, f"{path.stem}_figures")
+        # Printed, there is no file beside which figures could lie.
+        text, images = render_markdown(page, None if str(path) == "-" else f"{path.stem}_figures")
     else:
         text = _RENDERERS[form](page)
     if str(path) == "-":
@@ -127,19 +128,18 @@ def render_html(page: Page) -> str:
     )
 
 
-def render_markdown(page: Page, images: str) -> tuple[str, dict[str, bytes]]:
+def render_markdown(page: Page, images: str | None) -> tuple[str, dict[str, bytes]]:
     """The same page for GitHub, and its figures as files.
 
     Args:
-        images: the folder of the figures, relative to the Markdown file.
+        images: the folder of the figures, relative to the Markdown file; without one, what they tell stands in words.
     """
     found = [figure for section in page.sections for figure in (section.forest, *section.figures)]
     drawn = [figure for figure in found if isinstance(figure, Figure)]
     marks = {word: mark for word, (_, _, mark) in SHAPES.items()}
     text = _templates(_markdown).get_template("page.md.j2").render(page=page, images=images, marks=marks)
-    return _BLANK_LINES.sub("\n\n", text).strip() + "\n", {
-        f"{images}/{f.name}.svg": f.standalone.encode() for f in drawn
-    }
+    files = {f"{images}/{f.name}.svg": f.standalone.encode() for f in drawn if images}
+    return _BLANK_LINES.sub("\n\n", text).strip() + "\n", files
 
 
 def render_json(page: Page) -> str:

@@ -184,7 +184,8 @@ def _failure(ledger: Ledger, case_id: str, case: Case) -> Failure | None:
     valued = ((rows[0].started_at, run) for run, rows in _runs(ledger, case_id))
     if any(each > (bad.started_at, bad.run_id) for each in valued):
         return None
-    return Failure(case.name, bad.run_id, f"{FAILURES[bad.status]}: {bad.reason or 'no reason given'}")
+    word, reason = FAILURES[bad.status], bad.reason or "no reason given"
+    return Failure(case.name, bad.run_id, reason if reason.startswith(word) else f"{word}: {reason}")
 
 
 def _runs(ledger: Ledger, case_id: str) -> Iterator[tuple[str, list[Row]]]:
