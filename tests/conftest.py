@@ -1,10 +1,8 @@
-"""Made material for the tests of the page: loaded by path, since tests are no package."""
+"""What every test has: a memory of files that is its own, and the made material of the page."""
 
-import importlib.util
 import os
 import signal
 import tempfile
-from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -23,7 +21,26 @@ for _number, _usual in ((signal.SIGINT, signal.default_int_handler), (getattr(si
 @pytest.fixture(scope="session")
 def material() -> ModuleType:
     """`tests/material.py`: verdicts, rows and environments made by hand."""
-    spec = importlib.util.spec_from_file_location("material", Path(__file__).parent / "material.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    from tests import material  # here, for it takes a second that most files need not wait
+
+    return material
+
+
+@pytest.fixture(scope="module")
+def page(material):
+    """The page of the made material, drawn once for the tests of a file."""
+    return material.page()
+
+
+@pytest.fixture(scope="module")
+def suite(material):
+    """The suite that the made rows answer."""
+    return material.suite()
+
+
+@pytest.fixture(scope="module")
+def rows(material, suite):
+    """The made rows that a verdict or a chart may use."""
+    from bench.verdicts.selection import selected
+
+    return selected(suite.suite, suite.sha256, material.rows()).rows

@@ -14,6 +14,7 @@ from bench.records.packed import unpacked_bits
 from bench.registry import models
 from bench.suite.recipe import Recipe
 from bench.training.loop import EpochResult
+from tests import making
 
 SIX = ["train_loss", "train_top1_pct", "test_loss", "test_top1_pct", "epoch_s", "train_fps"]
 RECIPE = {"epochs": 2, "batch_size": 16, "optimizer": "adamw", "lr": 3e-3}
@@ -25,14 +26,8 @@ def flat_linear(*, num_classes, image_size):
     return nn.Sequential(nn.Flatten(), nn.Linear(3 * image_size**2, num_classes))
 
 
-def case(**changes):
+def case(**changes) -> Case:
     given = {
-        "name": "accuracy/flat",
-        "suite": "s",
-        "suite_sha256": "0",
-        "profile": "quick",
-        "measure": "accuracy",
-        "model": "flat",
         "factory": "flat_linear",
         "num_classes": 4,
         "image_size": 8,
@@ -41,7 +36,7 @@ def case(**changes):
         "recipe": Recipe.from_mapping(RECIPE),
         "seed": 1,
     }
-    return Case(**(given | changes))
+    return making.case("accuracy", **(given | changes))
 
 
 def test_data_facts_come_first_and_then_six_readings_an_epoch():

@@ -8,6 +8,7 @@ from bench.errors import MeasurementError, UsageError
 from bench.measures.instruments.model import build, images
 from bench.plan.case import Case
 from bench.registry import models
+from tests import making
 
 
 @models.register("tiny_conv")
@@ -21,8 +22,7 @@ def tiny_family(member: str, *, num_classes: int, image_size: int) -> nn.Module:
 
 
 def case(factory: str = "tiny_conv", **fields) -> Case:
-    defaults = {"num_classes": 10, "image_size": 8, "batch_size": 2}
-    return Case("c", "s", "0", "quick", "timing", factory, factory, **(defaults | fields))
+    return making.case("timing", factory, **({"num_classes": 10, "image_size": 8, "batch_size": 2} | fields))
 
 
 def test_the_same_seed_draws_the_same_weights_and_leaves_the_global_state_alone():

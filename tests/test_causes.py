@@ -14,15 +14,15 @@ from bench.execution.context import Context
 from bench.execution.executor import execute
 from bench.models.conv_mixer import conv_mixer
 from bench.plan.planner import plan
-from bench.records.measurement import Environment, Measurement, as_row, columns
+from bench.records.measurement import Measurement, as_row, columns
 from bench.registry import models
 from bench.suite.recipe import Recipe
-from bench.suite.schema import Suite
 from bench.training import loop
 from bench.training.batches import ImageSource, prepared
 from bench.training.causes import first_cause
 from bench.training.loop import train
 from bench.verdicts import judge
+from tests import making
 
 LEAST = {"epochs": 2, "batch_size": 16, "optimizer": "adamw", "lr": 1e-3}
 DATA = {"n_train": 72, "n_test": 40, "image_size": 8, "n_classes": 4}
@@ -209,39 +209,27 @@ def test_no_hook_stays_behind():
 
 def suite(factory):
     recipe = LEAST | {"precision": "float16"}
-    claim = {"says": "It is so", "kind": "open", "source": "paper", "where": "Table 1", "unit": "nats"}
-    return Suite.model_validate(
-        {
-            "schema": 1,
-            "id": "made",
-            "question": "Is it so?",
-            "summary": "Made for a test.",
-            "sources": {"paper": {"title": "A paper", "kind": "paper"}},
-            "models": {"mixer": {"factory": factory, "label": "Mixer", "image_size": 8}},
-            "datasets": {"made": {"name": "synthetic", "label": "made", "classes": 4, "args": DATA}},
-            "recipes": {"run": {"label": "as run", "settings": recipe}},
-            "measures": {"accuracy": {"models": ["*"], "datasets": ["made"], "recipes": ["run"]}},
-            "profiles": {"paper": {"label": "paper", "reduced": False, "default": True}},
-            "quantities": {
-                "losses": {"metric": "test_loss", "model": "mixer", "at": "all"},
-                "top1": {"metric": "test_top1_pct", "model": "mixer"},
-            },
-            "claims": {
-                "loss": {**claim, "measured": "mean(losses)"},
-                "top1": {**claim, "measured": "top1", "unit": "%"},
-            },
-        }
+    return making.suite(
+        models={"mixer": {"factory": factory, "label": "Mixer", "image_size": 8}},
+        datasets={"made": {"name": "synthetic", "label": "made", "classes": 4, "args": DATA}},
+        recipes={"run": {"label": "as run", "settings": recipe}},
+        measures={"accuracy": {"models": ["*"], "datasets": ["made"], "recipes": ["run"]}},
+        profiles={"paper": {"label": "paper", "reduced": False, "default": True}},
+        quantities={
+            "losses": {"metric": "test_loss", "model": "mixer", "at": "all"},
+            "top1": {"metric": "test_top1_pct", "model": "mixer"},
+        },
+        claims={
+            "loss": making.claim(kind="open", measured="mean(losses)", unit="nats"),
+            "top1": making.claim(kind="open", measured="top1", unit="%"),
+        },
     )
 
 
 def measured(suite):
-    kinds = {"int64": 1, "float64": 1.0, "string": "x", "bool": True}
-    filled = {name: None if nullable else kinds[kind] for name, (kind, nullable) in columns(Environment).items()}
     cases = plan(suite, "0" * 64, "paper", "cpu")
     now = datetime(2026, 1, 2, tzinfo=UTC)
-    return [
-        row for outcome in execute(cases, Context(), Environment(**filled), now=lambda: now) for row in outcome.rows
-    ]
+    return [row for outcome in execute(cases, Context(), making.environment(), now=lambda: now) for row in outcome.rows]
 
 
 def test_rows_carry_epoch_and_cause_and_the_verdict_refuses_the_mean_and_keeps_the_accuracy():

@@ -23,16 +23,6 @@ def check(point=None, low=None, high=None, *, half=0.0, published=None, unit="%"
     )
 
 
-@pytest.fixture(scope="module")
-def suite(material):
-    return material.suite()
-
-
-@pytest.fixture(scope="module")
-def rows(material, suite):
-    return selected(suite.suite, suite.sha256, material.rows()).rows
-
-
 # How numbers are written
 
 

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,32 +20,22 @@ from bench.gate.speed import Wish, told
 from bench.suite.read import load
 from bench.suite.schema import Rule
 from runner import bench
+from tests import making
+from tests.making import commit, git
 
 ROOT = Path(__file__).parent.parent
-SUITE = """
-schema = 1
-id = "made"
-question = "Is it still the same?"
-summary = "Two tiny Mixers."
-[models.tiny]
-factory = "mlp_mixer"
-label = "Tiny"
-num_classes = 10
-image_size = 32
-args = { patch_size = 16, width = 8, depth = 1, token_mlp = 4, channel_mlp = 8 }
-[models.other]
-factory = "mlp_mixer"
-label = "Other"
-num_classes = 10
-image_size = 32
-args = { patch_size = 16, width = 8, depth = 2, token_mlp = 4, channel_mlp = 8 }
+SUITE = making.suite_text(
+    making.mixer_text("tiny"),
+    making.mixer_text("other", depth=2),
+    """
 [guards.tiny]
 model = "tiny"
 why = "the smallest there is"
 [guards.other]
 model = "other"
 why = "twice as deep"
-"""
+""",
+)
 PLUGIN = """
 import time
 from torch import nn
@@ -77,12 +66,8 @@ def steady(*, num_classes, image_size):
 def moving(*, num_classes, image_size):
     return Spinning(@WIDTH@, @SPIN_S@, num_classes)
 """
-WITH_PLUGIN = """
-schema = 1
-id = "made"
-question = "Is it still the same, and as fast?"
-summary = "Two models of a plug-in that spin."
-plugins = ["code/model.py"]
+WITH_PLUGIN = making.suite_text(
+    """
 [rule]
 why = "as few rounds as can decide"
 looks = [6, 7, 8]
@@ -105,19 +90,9 @@ throughput = false
 model = "moving"
 why = "changes in everything"
 batch_size = 1
-"""
-
-
-def git(folder: Path, *arguments: str) -> str:
-    who = ["-c", "user.name=made", "-c", "user.email=made@example.org"]
-    done = subprocess.run(["git", "-C", folder, *who, *arguments], capture_output=True, text=True, check=True)
-    return done.stdout.strip()
-
-
-def commit(folder: Path) -> str:
-    git(folder, "add", "--all")
-    git(folder, "commit", "--quiet", "--allow-empty", "--message", "made")
-    return git(folder, "rev-parse", "HEAD")
+""",
+    plugins=["code/model.py"],
+)
 
 
 @dataclass(frozen=True)
@@ -529,13 +504,7 @@ def code(project: Project, width: int, spin_s: float) -> None:
 
 
 def program(project: Project, *arguments: str, code: int) -> subprocess.CompletedProcess[str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("GITHUB_")}
-    done = subprocess.run(
-        [sys.executable, "-c", "from runner import bench; bench()", *arguments], cwd=project.folder, check=False,
-        capture_output=True, text=True, env=kept | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    assert done.returncode == code, done.stdout + done.stderr
-    return done
+    return making.bench(*arguments, cwd=project.folder, code=code)
 
 
 @pytest.mark.slow

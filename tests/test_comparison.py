@@ -4,7 +4,6 @@ import json
 import math
 import random
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from bench.suite.recipe import Recipe
 from bench.verdicts.between_runs import tables
 from bench.verdicts.between_runs.compare import compare
 from bench.verdicts.between_runs.effects import ratio_of_medians
+from tests import making
 
 ROOT = Path(__file__).parent.parent
 A, B = "run-a", "run-b"
@@ -25,8 +25,7 @@ RECIPE = Recipe(epochs=3, batch_size=8, optimizer="adamw", lr=1e-3)
 
 
 def case(**changes) -> Case:
-    known = {"measure": "static", "model": "mixer", "factory": "mlp_mixer", "model_args": {"width": 8, "depth": 2}}
-    return Case("static/mixer", "s", "0", "quick", **(known | changes))
+    return making.case(**({"model": "mixer", "model_args": {"width": 8, "depth": 2}} | changes))
 
 
 @pytest.fixture
@@ -351,10 +350,8 @@ def store(run, material, tmp_path):
     return tmp_path
 
 
-def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
-    start = [sys.executable, "-c", "from runner import bench; bench()", "compare", *arguments, "--store", "store"]
-    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "NO_COLOR": "1"}
-    return subprocess.run(start, cwd=folder, capture_output=True, text=True, env=environment)
+def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return making.bench("compare", *arguments, "--store", "store", cwd=folder, code=None)
 
 
 def test_the_command_prints_a_table_and_says_that_speed_is_no_gate(store):

@@ -16,6 +16,7 @@ from bench.measures.instruments.operators import is_free_of_products
 from bench.measures.timing import timing
 from bench.plan.case import Case
 from bench.registry import models
+from tests import making
 
 # Of `small` at 32 pixels: a 3 x 3 convolution, batch norm, and a head of 10.
 PARAMS = (3 * 16 * 9 + 16) + 2 * 16 + (16 * 10 + 10)
@@ -54,8 +55,7 @@ class Answer:
 def offer(monkeypatch):
     def offered(make: Callable[[], nn.Module], size: int = 32, **changes) -> Case:
         monkeypatch.setitem(models._factories, "probe", lambda *, num_classes, image_size: make())
-        given = {"measure": "static", "model": "probe", "factory": "probe", "num_classes": 10, "image_size": size}
-        return Case("static", "test", "", "quick", **(given | changes))
+        return making.case(**({"factory": "probe", "num_classes": 10, "image_size": size} | changes))
 
     return offered
 

@@ -24,11 +24,7 @@ from bench.execution.conditions import choose_device, fix_conditions, record
 from bench.execution.context import Context
 from bench.execution.doctor import Finding, findings
 from bench.git import CodeState, code_state, project_state
-
-
-def git(folder: Path, *arguments: str) -> str:
-    who = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
-    return subprocess.run(["git", "-C", folder, *who, *arguments], check=True, capture_output=True, text=True).stdout
+from tests.making import git
 
 
 @pytest.fixture

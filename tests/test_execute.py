@@ -16,8 +16,9 @@ from bench.execution.executor import execute
 from bench.execution.signals import Ended
 from bench.execution.yielded import checked
 from bench.plan.case import Case
-from bench.records.measurement import DataFacts, Environment, Reading, columns
+from bench.records.measurement import DataFacts, Environment, Reading
 from bench.registry import measures
+from tests import making
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -46,15 +47,11 @@ def interrupted(case, context):
 
 
 def environment() -> Environment:
-    kinds = {"int64": 1, "float64": 1.0, "string": "x", "bool": True}
-    filled = {name: None if nullable else kinds[kind] for name, (kind, nullable) in columns(Environment).items()}
-    return Environment(**{**filled, "run_id": "run1", "device_name": "Test CPU", "threads": 2})
+    return making.environment(run_id="run1", device_name="Test CPU", threads=2)
 
 
 def case(measure: str, **options) -> Case:
-    return Case(
-        f"{measure}/m", "s", "sha", "paper", measure, "m", "mlp_mixer", options=options, seed=7, deviations="less"
-    )
+    return making.case(measure, name=f"{measure}/m", profile="paper", options=options, seed=7, deviations="less")
 
 
 def outcomes(*cases: Case):

@@ -24,16 +24,6 @@ from bench.verdicts.selection import grouped, of, selected
 
 
 @pytest.fixture(scope="module")
-def suite(material):
-    return material.suite()
-
-
-@pytest.fixture(scope="module")
-def rows(material, suite):
-    return selected(suite.suite, suite.sha256, material.rows()).rows
-
-
-@pytest.fixture(scope="module")
 def figures(material, suite, rows):
     """Every figure of the four suites, the forest plot of the first one first."""
     curves, _ = published_curves(suite.suite, suite.path.parent)

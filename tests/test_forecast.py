@@ -4,16 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from bench.plan.case import Case
 from bench.plan.forecast import seconds, total, usd
 from bench.suite.recipe import Recipe
+from tests import making
 
 RECIPE = Recipe(epochs=30, batch_size=128, optimizer="adamw", lr=1e-3)
 MIXER = {"patch_size": 4, "width": 128, "depth": 8, "token_mlp": 64, "channel_mlp": 256}
-CASE = Case(
-    "a", "s", "sha", "paper", "accuracy", "m", "mlp_mixer", model_args=MIXER, num_classes=10, image_size=32,
-    dataset="cifar10", recipe=RECIPE,
-)  # fmt: skip
+CASE = making.case(
+    "accuracy", model_args=MIXER, num_classes=10, image_size=32, dataset="cifar10", recipe=RECIPE, profile="paper"
+)
 
 
 def test_a_training_takes_as_long_as_its_epochs_and_images():

@@ -1,7 +1,6 @@
 """A commit that a merge renamed is found by its tree or by the baseline file; submodules come with their commit."""
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,22 +10,15 @@ from bench.gate.basis import basis
 from bench.gate.submodules import SubmoduleMissing
 from bench.gate.trees import side_by_side
 from bench.git import CommitMissing, NotTrusted, ShallowClone, main_branch_without, top_level, tree_of
+from tests.making import commit, git
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 GONE = "f" * 40
 
 
-def git(folder: Path, *arguments: str) -> str:
-    who = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "protocol.file.allow=always"]
-    done = subprocess.run(["git", "-C", str(folder), *who, *arguments], check=True, capture_output=True, text=True)
-    return done.stdout.strip()
-
-
 def committed(folder: Path, name: str, text: str) -> str:
     (folder / name).write_text(text)
-    git(folder, "add", "--all")
-    git(folder, "commit", "--quiet", "--message", "made")
-    return git(folder, "rev-parse", "HEAD")
+    return commit(folder)
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from bench.gate.pairs import layout
 from bench.gate.pairs.crew import crew
 from bench.gate.pairs.rounds import Side, Subject, build, job
 from bench.gate.trees import side_by_side
+from tests import making
+from tests.making import commit, git
 
 ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs bin/python in a virtual environment")
@@ -40,12 +42,8 @@ class Spinning(nn.Module):
 def net(*, num_classes, image_size):
     return Spinning(num_classes)
 """
-SUITE = """
-schema = 1
-id = "made"
-question = "Is it as fast?"
-summary = "One model that spins."
-plugins = ["@PLUGIN@"]
+SUITE = making.suite_text(
+    """
 [rule]
 why = "as few rounds as can decide"
 looks = [6, 7, 8]
@@ -59,7 +57,9 @@ image_size = 8
 model = "net"
 why = "the only one"
 batch_size = 1
-"""
+""",
+    plugins=["@PLUGIN@"],
+)
 PYPROJECT = """
 [build-system]
 requires = ["setuptools"]
@@ -96,18 +96,6 @@ LAYOUTS = {
         'packages=find_packages("code"))\n',
     ),
 }
-
-
-def git(folder: Path, *arguments: str) -> str:
-    who = ["-c", "user.name=made", "-c", "user.email=made@example.org", "-c", "protocol.file.allow=always"]
-    done = subprocess.run(["git", "-C", folder, *who, *arguments], capture_output=True, text=True, check=True)
-    return done.stdout.strip()
-
-
-def commit(folder: Path) -> str:
-    git(folder, "add", "--all")
-    git(folder, "commit", "--quiet", "--allow-empty", "--message", "made")
-    return git(folder, "rev-parse", "HEAD")
 
 
 def write_code(home: Path, how: Layout, width: int = 4, spin_s: float = 0.01) -> None:
@@ -249,13 +237,7 @@ def test_each_side_builds_its_own_code_where_a_plugin_file_puts_a_folder_on_the_
 
 
 def program(home: Path, python: Path, *arguments: str, code: int) -> subprocess.CompletedProcess[str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("GITHUB_")}
-    done = subprocess.run(
-        [python, "-c", "from runner import bench; bench()", *arguments], cwd=home, check=False, capture_output=True,
-        text=True, env=kept | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    assert done.returncode == code, done.stdout + done.stderr
-    return done
+    return making.bench(*arguments, cwd=home, code=code, python=python)
 
 
 def accepted(home: Path, python: Path) -> None:

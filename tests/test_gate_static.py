@@ -17,6 +17,7 @@ from bench.measures.static import look
 from bench.plan.case import Case
 from bench.registry import models
 from bench.suite.read import load
+from tests import making
 
 ROOT = Path(__file__).parent.parent
 SIDE, CLASSES = 8, 3
@@ -54,7 +55,7 @@ def gate_broken(*, num_classes: int, image_size: int) -> nn.Module:
 
 
 def case(factory: str = "gate_small", **args: object) -> Case:
-    return Case("static/x", "x", "", "", "static", "x", factory, model_args=args, num_classes=CLASSES, image_size=SIDE)
+    return making.case("static", factory, model_args=args, num_classes=CLASSES, image_size=SIDE)
 
 
 def accepted(asked: Case) -> Accepted:

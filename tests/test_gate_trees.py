@@ -13,16 +13,11 @@ from bench.errors import MeasurementError
 from bench.gate import trees
 from bench.gate.trees import side_by_side
 from bench.git import CommitMissing, GitFailed, NoGit, NotARepository, ShallowClone, full_name
+from tests.making import git
 
 ROOT = Path(trees.__file__).parent.parent.parent
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
-
-
-def git(folder: Path, *arguments: str) -> str:
-    who = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
-    done = subprocess.run(["git", "-C", str(folder), *who, *arguments], check=True, capture_output=True, text=True)
-    return done.stdout.strip()
 
 
 @pytest.fixture

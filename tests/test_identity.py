@@ -1,11 +1,9 @@
 """Rows know their code: what an edit makes old is measured again, says what changed, and decides nothing until then."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -24,6 +22,7 @@ from bench.source import remembered
 from bench.store import Store, finished
 from bench.suite.recipe import Recipe
 from bench.verdicts import judge
+from tests import making
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -35,16 +34,7 @@ WIDER = NET.replace("width, 3, stride", "width, 5, stride")
 
 
 def bench(*arguments: str, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-c", "from runner import bench; bench()", *arguments],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1", "COLUMNS": "300"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == code, done.stderr
-    return done
+    return making.bench(*arguments, cwd=cwd, code=code, COLUMNS="300")
 
 
 def claims(folder: Path) -> dict[str, tuple[str, str]]:
@@ -59,8 +49,7 @@ def net(folder: Path, text: str, suite: str = SUITE) -> Path:
 
 
 def case(**changes: object) -> Case:
-    asked = {"measure": "static", "model": "tiny", "factory": "tiny_net", "model_args": {"width": 16}, **changes}
-    return Case("x", "tiny_net", "0" * 64, "full", **asked)
+    return making.case(**({"model": "tiny", "factory": "tiny_net", "model_args": {"width": 16}} | changes))
 
 
 def test_an_edited_model_is_measured_again_and_until_then_its_old_numbers_decide_nothing(tmp_path):

@@ -12,6 +12,7 @@ from bench.measures.instruments.live_bytes import LiveBytes
 from bench.measures.memory import forward_peak, memory, train_step_peak
 from bench.plan.case import Case
 from bench.registry import measures, models
+from tests import making
 
 PIXELS = 3 * 2 * 2  # an image of 2 x 2 pixels
 FLOAT = 4  # bytes
@@ -32,11 +33,8 @@ def tied(*, num_classes: int, image_size: int) -> nn.Module:
     return nn.Sequential(nn.Flatten(), layer, layer)
 
 
-def case(factory: str = "layers", batch_size: int = 2, **fields) -> Case:
-    return Case(
-        "c", "s", "0", "quick", "memory", factory, factory,
-        **({"num_classes": 8, "image_size": 2, "batch_size": batch_size} | fields),
-    )  # fmt: skip
+def case(factory: str = "layers", **fields) -> Case:
+    return making.case("memory", factory, **({"num_classes": 8, "image_size": 2, "batch_size": 2} | fields))
 
 
 def test_a_linear_layer_holds_its_weights_its_input_and_its_output():

@@ -7,14 +7,11 @@ from torch import nn
 from bench.errors import UsageError
 from bench.models.conv_mixer import VARIANTS, ConvMixer, conv_mixer
 from bench.torchvision_import import torchvision
+from tests.making import params, unsettle
 
 assert torchvision  # timm imports it
 
 SMALL = {"width": 16, "depth": 2, "patch_size": 4, "kernel_size": 3}
-
-
-def params(model: nn.Module) -> int:
-    return sum(weight.numel() for weight in model.parameters())
 
 
 def small(**arguments) -> ConvMixer:
@@ -48,16 +45,6 @@ def test_a_variant_has_the_parameters_its_sizes_multiply_out_to(variant, sizes, 
 
 def test_every_variant_is_tested():
     assert set(VARIANTS) == {row[0] for row in NAMED}
-
-
-def unsettle(model: nn.Module) -> None:
-    """Give every BatchNorm weights and statistics of its own, so that a swapped pair would show."""
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.normal_(module.bias)
-            module.running_mean.normal_()
-            module.running_var.uniform_(0.5, 1.5)
 
 
 def assert_parity(mine: nn.Module, theirs: nn.Module, image_size: int) -> None:

@@ -7,6 +7,7 @@ from torch import nn
 from bench.errors import UsageError
 from bench.models.hybrid_mixer import HybridMixer, hybrid_mixer
 from bench.models.mlp_mixer import mlp_mixer
+from tests.making import params
 
 CIFAR = {"patch_size": 4, "width": 128, "depth": 8, "token_mlp": 64, "channel_mlp": 256}
 SMALL = {"patch_size": 8, "width": 16, "depth": 4, "token_mlp": 8, "channel_mlp": 64}
@@ -15,10 +16,6 @@ SMALL = {"patch_size": 8, "width": 16, "depth": 4, "token_mlp": 8, "channel_mlp"
 STANDARD = 3 * 3 * 128 * 128
 SEPARABLE = 3 * 3 * 128 + 128 * 128
 NORM = 2 * 128
-
-
-def params(model: nn.Module) -> int:
-    return sum(weight.numel() for weight in model.parameters())
 
 
 def small(seed: int = 0, **arguments) -> HybridMixer:

@@ -7,15 +7,12 @@ from torch import nn
 from bench.errors import UsageError
 from bench.models.mlp_mixer import VARIANTS, MlpMixer, mlp_mixer, resize_tokens
 from bench.torchvision_import import torchvision
+from tests.making import params
 
 assert torchvision  # timm imports it
 
 SMALL = {"patch_size": 8, "width": 16, "depth": 2, "token_mlp": 8, "channel_mlp": 64}
 CIFAR = {"patch_size": 4, "width": 128, "depth": 8, "token_mlp": 64, "channel_mlp": 256}
-
-
-def params(model: nn.Module) -> int:
-    return sum(weight.numel() for weight in model.parameters())
 
 
 def small(**arguments) -> MlpMixer:

@@ -10,10 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from bench.errors import UsageError
 from bench.models.mobilevit_xxs import InvertedResidual, MobileVit, MobileVitBlock, fold, mobilevit_xxs, unfold
 from bench.torchvision_import import torchvision
-
-
-def params(model: nn.Module) -> int:
-    return sum(weight.numel() for weight in model.parameters())
+from tests.making import params, unsettle
 
 
 def small(**arguments) -> MobileVit:
@@ -58,16 +55,6 @@ def test_the_parameters_add_up_stage_by_stage_to_the_published_0_44_million():
     model = mobilevit_xxs(num_classes=10, image_size=32)
     assert params(model) == stem + stages + linear(64, 10) == 440_266
     assert round(params(model) / 1e6, 2) == 0.44
-
-
-def unsettle(model: nn.Module) -> None:
-    """Give every BatchNorm weights and statistics of its own, so that a swapped pair would show."""
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.normal_(module.bias)
-            module.running_mean.normal_()
-            module.running_var.uniform_(0.5, 1.5)
 
 
 def assert_parity(mine: nn.Module, theirs: nn.Module, images: torch.Tensor) -> None:

@@ -9,6 +9,7 @@ from bench.plan.case import Case, asked_today, id_of
 from bench.plan.planner import plan, select, selected_by
 from bench.suite.recipe import Recipe
 from bench.suite.schema import Quantity, Suite
+from tests import making
 
 WRITTEN = {"epochs": 30, "batch_size": 128, "optimizer": "adamw", "lr": 1e-3}
 RECIPE = Recipe(epochs=3, batch_size=8, optimizer="adamw", lr=1e-3)
@@ -16,11 +17,6 @@ RECIPE = Recipe(epochs=3, batch_size=8, optimizer="adamw", lr=1e-3)
 
 def suite(**changes) -> Suite:
     tables = {
-        "schema": 1,
-        "id": "tiny",
-        "question": "Does it hold?",
-        "summary": "A small suite.",
-        "sources": {"paper": {"title": "A paper", "kind": "paper"}},
         "models": {
             "a": {"factory": "mlp_mixer", "label": "A", "args": {"depth": 2}},
             "b": {"factory": "mlp_mixer", "label": "B", "args": {"depth": 3}},
@@ -42,9 +38,9 @@ def suite(**changes) -> Suite:
             },
             "paper": {"label": "p", "reduced": False},
         },
-        "claims": {"X1": {"says": "x", "kind": "open", "source": "paper", "where": "p. 1", "unavailable": "no"}},
+        "claims": {"X1": making.claim(kind="open", unavailable="no")},
     }  # fmt: skip
-    return Suite.model_validate({**tables, **changes})
+    return making.suite(**(tables | changes))
 
 
 def test_cases_are_every_combination_in_the_suites_order():

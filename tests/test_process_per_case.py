@@ -6,7 +6,6 @@ import math
 import os
 import signal
 import subprocess
-import sys
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -20,17 +19,13 @@ from bench.execution.messages import Job, Recording, Surroundings, asked, questi
 from bench.execution.process_executor import ProcessExecutor
 from bench.execution.workers import CannotStart, Forking, Starting
 from bench.plan.case import Case
+from tests import making
+from tests.making import bench, command, settings
 
 ROOT = Path(__file__).parent.parent
-HEAD = """
-schema = 1
-id = "odd"
-question = "What becomes of the others?"
-summary = "Models and measures that end in every way."
-plugins = ["odd.py"]
-[sources.paper]
-title = "A paper"
-kind = "paper"
+HEAD = making.suite_text(
+    making.PAPER,
+    """
 [profiles.full]
 label = "full"
 reduced = false
@@ -54,7 +49,10 @@ args = { n_train = 64, n_test = 32, n_classes = 10 }
 [recipes.short]
 label = "short"
 settings = { epochs = @EPOCHS@, batch_size = 32, optimizer = "adamw", lr = 1e-3 }
-"""
+""",
+    name="odd",
+    plugins=["odd.py"],
+)
 MODEL = """
 [models.{name}]
 factory = "ending"
@@ -162,26 +160,12 @@ def measure(key, *, measure=None, models="*", training=False, **more):
     return "\n".join(lines) + "\n"
 
 
-def settings(**extra):
-    kept = {name: value for name, value in os.environ.items() if name != "BENCH_DATA"}
-    return {**kept, "PYTHONPATH": str(ROOT), "NO_COLOR": "1", "OMP_NUM_THREADS": "1", **extra}
-
-
-def command(*arguments):
-    return [sys.executable, "-c", "from runner import bench; bench()", *arguments]
-
-
 def run(here, *arguments, code=None, **extra):
-    done = subprocess.run(
-        command("run", "odd.toml", *arguments), cwd=here, env=settings(**extra), capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
-    assert code is None or done.returncode == code, done.stderr
-    return done
+    return bench("run", "odd.toml", *arguments, cwd=here, code=code, **extra)
 
 
 def rows(here, store="results/store"):
-    subprocess.run(command("export", f"{store}-csv", "--store", store), cwd=here, env=settings(), check=True)
+    bench("export", f"{store}-csv", "--store", store, cwd=here)
     with (here / f"{store}-csv" / "measurements.csv").open(encoding="utf-8") as file:
         return list(csv.DictReader(file))
 

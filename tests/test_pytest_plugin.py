@@ -1,8 +1,5 @@
 """A user's own test says `bench_check("tiny")`: real pytest processes in a made project."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,26 +7,22 @@ import pytest
 from bench.gate import baseline
 from bench.gate.facts import case_of, config_of, facts
 from bench.suite.read import load
+from tests import making
+from tests.making import pytest_in
 
 ROOT = Path(__file__).parent.parent
-SUITE = """
-schema = 1
-id = "ci"
-question = "Is it still the same?"
-summary = "One tiny Mixer."
-[models.tiny]
-factory = "mlp_mixer"
-label = "Tiny"
-num_classes = 10
-image_size = 32
-args = { patch_size = 16, width = @WIDTH@, depth = 1, token_mlp = 4, channel_mlp = 8 }
+SUITE = making.suite_text(
+    making.mixer_text("tiny", width="@WIDTH@"),
+    """
 [guards.tiny]
 model = "tiny"
 why = "the smallest there is"
 [guards.other]
 model = "tiny"
 why = "not accepted yet"
-"""
+""",
+    name="ci",
+)
 
 
 @pytest.fixture
@@ -52,14 +45,6 @@ def project(tmp_path):
         return tmp_path
 
     return made
-
-
-def pytest_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
-    # Without autoload an installed copy of the plug-in is not registered a second time.
-    environment = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
-    environment.pop("CI", None)  # where it is set, pytest's short summary repeats every line of a failure
-    command = [sys.executable, "-m", "pytest", "-p", "bench.gate.pytest_plugin", "-p", "no:cacheprovider", *arguments]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
 
 
 def test_a_model_that_is_what_was_accepted_passes_and_its_outcome_is_given(project):

@@ -1,12 +1,9 @@
 """What the README shows is true: its commands are there, and its example of a new paper runs as it stands."""
 
 import json
-import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -15,6 +12,7 @@ import yaml
 
 from bench.gate import selftest
 from bench.statistics.intervals import median
+from tests.making import bench, pytest_in
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -27,17 +25,6 @@ def blocks(language: str) -> list[str]:
 def block(language: str, containing: str) -> str:
     (found,) = [text for text in blocks(language) if containing in text]
     return found
-
-
-def bench(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", "from runner import bench; bench()", *arguments],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def test_the_example_of_a_new_paper_is_measured_and_judged(tmp_path):
@@ -55,14 +42,7 @@ def test_the_example_of_a_new_paper_is_measured_and_judged(tmp_path):
 def test_the_test_that_it_shows_passes(tmp_path):
     (tmp_path / "test_mixer.py").write_text(block("python", "bench_check"), encoding="utf-8")
     shutil.copytree(ROOT / "suites", tmp_path / "suites")
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "bench.gate.pytest_plugin", "-p", "no:cacheprovider", "test_mixer.py"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = pytest_in(tmp_path, "test_mixer.py")
     assert "1 passed" in done.stdout, done.stdout
 
 
@@ -73,7 +53,7 @@ def test_every_command_of_the_workflow_and_the_hook_is_one():
     asked = [shlex.split(line) for line in lines if line.startswith("bench ")]
     assert len(asked) == 2
     for _, *arguments in asked:
-        done = bench(*arguments, "--only", "nothing", cwd=ROOT)
+        done = bench(*arguments, "--only", "nothing", code=None)
         assert done.returncode == 5, done.stderr  # understood, and nothing selected
 
 

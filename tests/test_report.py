@@ -17,11 +17,6 @@ VOID = {"meta", "br", "img", "link", "input", "hr"}
 
 
 @pytest.fixture(scope="module")
-def page(material):
-    return material.page()
-
-
-@pytest.fixture(scope="module")
 def html(page):
     return render_html(page)
 

@@ -24,12 +24,6 @@ from bench.report import (
     write,
 )
 
-
-@pytest.fixture(scope="module")
-def page(material):
-    return material.page()
-
-
 # Markdown
 
 

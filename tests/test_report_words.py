@@ -201,9 +201,8 @@ def test_the_terminal_names_what_failed_and_every_hint(material):
 
 NOT_DRAWN = """
 import sys
-sys.path.insert(0, {tests!r})
-import material
 from bench.report import render_badge, render_csv, render_github, render_json, render_junit, terminal_summary
+from tests import material
 page = material.page()
 for form in (render_badge, render_csv, render_github, render_json, render_junit, terminal_summary):
     assert form(page)
@@ -212,8 +211,7 @@ print([name for name in ("matplotlib", "seaborn") if name in sys.modules])
 
 
 def test_forms_without_figures_draw_none_and_import_nothing_that_draws():
-    script = NOT_DRAWN.format(tests=str(Path(__file__).parent))
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False)
+    done = subprocess.run([sys.executable, "-c", NOT_DRAWN], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.stdout.strip() == "[]", done.stderr
 
 

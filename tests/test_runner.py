@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import re
 import signal
 import subprocess
@@ -13,21 +12,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests import making
+from tests.making import bench, command, settings
+
 ROOT = Path(__file__).parent.parent
-SUITE = """
-schema = 1
-id = "tiny"
-question = "Does a tiny Mixer hold?"
-summary = "Two models that are measured in a moment."
-[sources.paper]
-title = "A paper"
-kind = "paper"
-[models.small]
-factory = "mlp_mixer"
-label = "Small"
-num_classes = 10
-image_size = 32
-args = { patch_size = 16, width = 8, depth = 1, token_mlp = 4, channel_mlp = 8 }
+SUITE = making.suite_text(
+    making.PAPER,
+    making.mixer_text("small"),
+    """
 [datasets.dots]
 name = "synthetic"
 label = "Synthetic"
@@ -66,7 +58,9 @@ unit = "parameters"
 measured = "size"
 tolerance = 0.0
 tolerance_why = "a count"
-"""
+""",
+    name="tiny",
+)
 # Patch embedding 16·16·3·8 + 8; norms 3·2·8; token MLP 4·4 + 4, twice; channel MLP 8·8 + 8, twice; head 8·10 + 10.
 SIZE = (16 * 16 * 3 * 8 + 8) + 3 * 2 * 8 + (4 * 4 + 4 + 4 * 4 + 4) + (8 * 8 + 8 + 8 * 8 + 8) + (8 * 10 + 10)
 
@@ -79,21 +73,6 @@ def folder(tmp_path):
         return tmp_path
 
     return write
-
-
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-c", "from runner import bench; bench()", *arguments]
-
-
-def settings(**extra: str) -> dict[str, str]:
-    kept = {key: value for key, value in os.environ.items() if key != "BENCH_DATA"}
-    return {**kept, "PYTHONPATH": str(ROOT), "NO_COLOR": "1", "OMP_NUM_THREADS": "1", **extra}
-
-
-def bench(*arguments: str, cwd: Path = ROOT, check: int | None = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(command(*arguments), capture_output=True, text=True, cwd=cwd, env=settings(), check=False)
-    assert check is None or done.returncode == check, done.stderr
-    return done
 
 
 def test_a_run_measures_stores_and_summarises_and_a_second_one_skips_what_is_done(folder):
@@ -113,7 +92,7 @@ def test_a_run_measures_stores_and_summarises_and_a_second_one_skips_what_is_don
 
 
 def test_a_contradicted_claim_ends_with_1_and_says_both_numbers(folder):
-    done = bench("run", "tiny.toml", "--only", "static*", cwd=folder(published=SIZE + 1), check=1)
+    done = bench("run", "tiny.toml", "--only", "static*", cwd=folder(published=SIZE + 1), code=1)
     assert f"{SIZE:,}" in done.stdout
     assert "contradicted" in done.stdout
 
@@ -149,7 +128,7 @@ def test_a_dry_run_measures_nothing(folder):
 def test_bad_input_says_what_was_possible_and_ends_with_its_code(folder, arguments, code, words):
     if "cuda" in arguments and _has_cuda():
         pytest.skip("this machine has CUDA")
-    done = bench(*arguments, cwd=folder(), check=code)
+    done = bench(*arguments, cwd=folder(), code=code)
     assert words in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -283,14 +262,14 @@ def test_a_bug_ends_with_3_and_its_traceback_and_never_looks_like_a_contradicted
 def test_cases_can_be_left_out_by_name(folder):
     done = bench("run", "tiny.toml", "--dry-run", "--exclude", "accuracy/*", "--exclude", "else*", cwd=folder())
     assert "1 of 1 cases to measure" in done.stderr
-    bench("run", "tiny.toml", "--dry-run", "--only", "static*", "--exclude", "*", cwd=folder(), check=5)
+    bench("run", "tiny.toml", "--dry-run", "--only", "static*", "--exclude", "*", cwd=folder(), code=5)
 
 
 @pytest.mark.parametrize(
     ("option", "value"), [("--time-limit", "soon"), ("--time-limit", "0s"), ("--memory-limit", "8 xB")]
 )
 def test_a_limit_that_cannot_be_read_says_what_one_looks_like(folder, option, value):
-    done = bench("run", "tiny.toml", option, value, cwd=folder(), check=2)
+    done = bench("run", "tiny.toml", option, value, cwd=folder(), code=2)
     assert f"'{value}' is not a" in done.stderr
     assert "such as" in done.stderr
 

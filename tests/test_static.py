@@ -17,8 +17,8 @@ from bench.execution.context import Context
 from bench.measures import static
 from bench.measures.instruments import counters, meta_device
 from bench.measures.instruments.counters import count_fvcore, count_torch, is_free_of_products
-from bench.plan.case import Case
 from bench.registry import models
+from tests import making
 
 
 class Apply(nn.Module):
@@ -186,18 +186,7 @@ def register(monkeypatch, make: Callable[[], nn.Module]) -> None:
 
 
 def measure(factory: str, classes: int = 10, size: int = 8, **args) -> list:
-    case = Case(
-        name="static",
-        suite="test",
-        suite_sha256="",
-        profile="quick",
-        measure="static",
-        model=factory,
-        factory=factory,
-        model_args=args,
-        num_classes=classes,
-        image_size=size,
-    )
+    case = making.case("static", factory, model_args=args, num_classes=classes, image_size=size)
     return list(static.static(case, Context()))
 
 

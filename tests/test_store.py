@@ -19,35 +19,24 @@ from hypothesis import strategies as st
 
 from bench.errors import StoreError, UsageError
 from bench.plan.case import Case, asked_today, id_of
-from bench.records.measurement import SCHEMA, Environment, Measurement, canonical_json, columns
+from bench.records.measurement import SCHEMA, Measurement, canonical_json, columns
 from bench.records.metrics import METRICS
 from bench.store import Store, delta, schema_of
+from tests import making
 
 ROOT = Path(__file__).parent.parent
 
 
-def plain(record: type) -> dict:
-    """A value of its type for every column that needs one, so that a new column needs no change here."""
-    of_type = {"int64": 2, "float64": 1.5, "string": "text", "bool": False}
-    return {name: None if may_be_null else of_type[kind] for name, (kind, may_be_null) in columns(record).items()}
-
-
 def measurement(**changes) -> Measurement:
     usual = {
-        "schema": SCHEMA, "run_id": "run-1", "suite": "cifar_mixers", "started_at": "2026-11-20T09:30:00.250+00:00",
-        "device_name": "CPU A", "threads": 2, "metric": "fps", "protocol": METRICS["fps"].protocol, "value": 1234.5,
-        "status": "ok", "repeat": 0, "batch_size": 128,
+        "suite": "cifar_mixers", "started_at": "2026-11-20T09:30:00.250+00:00", "device_name": "CPU A", "threads": 2,
+        "repeat": 0, "batch_size": 128,
     }  # fmt: skip
-    return Measurement(**{**plain(Measurement), **usual, **changes})
-
-
-def environment(**changes) -> Environment:
-    usual = {"run_id": "run-1", "started_at": "2026-11-20T09:30:00+00:00", "torch": "2.13.0"}
-    return Environment(**{**plain(Environment), **usual, **changes})
+    return making.row(**(usual | changes))
 
 
 def case(options: dict | None = None) -> Case:
-    return Case("c", "s", "0", "quick", "timing", "mlp_mixer", "mlp_mixer", options=options or {})
+    return making.case("timing", options=options or {})
 
 
 @pytest.fixture
@@ -112,13 +101,13 @@ def test_load_gives_only_the_columns_and_rows_asked_for(store):
 
 def test_the_environment_of_a_run_is_there_once_however_often_it_was_stored(store):
     for _ in range(2):
-        store.append_environment(environment())
+        store.append_environment(making.environment())
     assert store.environments()["run_id"].tolist() == ["run-1"]
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
 def test_of_several_environments_of_a_run_the_fullest_counts_in_whatever_order_they_were_stored(store, order):
-    told = [environment(), environment(driver="550.1"), environment(driver="550.1", commit="c0ffee")]
+    told = [making.environment(**more) for more in ({}, {"driver": "550.1"}, {"driver": "550.1", "commit": "c0ffee"})]
     assert told[0].driver is None
     assert told[0].commit is None
     store.append([measurement()])
@@ -136,9 +125,9 @@ def test_of_several_environments_of_a_run_the_fullest_counts_in_whatever_order_t
 def test_of_equally_full_environments_every_reader_sees_the_same_one(store, tmp_path):
     other = Store(tmp_path / "other")
     for torch in ("2.13.0", "2.12.1", "2.14.0"):
-        store.append_environment(environment(torch=torch))
+        store.append_environment(making.environment(torch=torch))
     for torch in ("2.14.0", "2.13.0", "2.12.1"):
-        other.append_environment(environment(torch=torch))
+        other.append_environment(making.environment(torch=torch))
     store.append([measurement()])
     other.append([measurement()])
     seen = {one.environments()["torch"].item() for one in (store, other)}
@@ -169,7 +158,7 @@ def test_runs_are_listed_oldest_first_with_their_rows_by_status(store):
     late = "2026-11-21T09:30:00+00:00"
     store.append([measurement(run_id="b", started_at=late), measurement(run_id="b", started_at=late, status="failed")])
     store.append([measurement(run_id="a", suite="x"), measurement(run_id="a", suite="y", case_id="1")])
-    store.append_environment(environment(run_id="b", torch="2.14.0"))
+    store.append_environment(making.environment(run_id="b", torch="2.14.0"))
     runs = store.runs()
     assert runs["run_id"].tolist() == ["a", "b"]
     assert runs["suites"].tolist() == ["x, y", "cifar_mixers"]
@@ -185,7 +174,7 @@ def test_a_run_is_found_by_its_beginning_or_as_the_last_one(store):
     store.append(
         [measurement(run_id="20261120-a"), measurement(run_id="20261121-b", started_at="2026-11-21T00:00:00Z")]
     )
-    store.append_environment(environment(run_id="20261121-b"))
+    store.append_environment(making.environment(run_id="20261121-b"))
     found, rows = store.run("last")
     assert found["run_id"] == "20261121-b"
     assert rows["run_id"].tolist() == ["20261121-b"]
@@ -241,7 +230,7 @@ def test_a_case_is_finished(store, rows, finished):
 
 def test_a_clock_under_another_torch_is_measured_again_when_torch_is_named(store):
     store.append([measurement(case_id=case().id), measurement(case_id=case({"x": 1}).id, metric="params", run_id="?")])
-    store.append_environment(environment(torch="2.13.0"))
+    store.append_environment(making.environment(torch="2.13.0"))
     store.append([measurement(case_id=case({"x": 2}).id, run_id="without an environment")])
     both = [case(), case({"x": 1})]
     assert set(store.finished(both, "CPU A", 2, torch="2.13.0")) == {each.id for each in both}
@@ -291,7 +280,7 @@ def test_the_order_of_appends_does_not_show_in_an_export(tmp_path):
 def test_an_export_of_some_rows_has_the_environments_of_just_those(store, tmp_path):
     store.append([measurement(run_id="a"), measurement(run_id="b", suite="other")])
     for run_id in ("a", "b"):
-        store.append_environment(environment(run_id=run_id))
+        store.append_environment(making.environment(run_id=run_id))
     store.export(tmp_path / "out", where={"suite": "other"})
     assert Store(tmp_path / "out").load()["run_id"].tolist() == ["b"]
     assert Store(tmp_path / "out").environments()["run_id"].tolist() == ["b"]
@@ -301,7 +290,7 @@ def test_several_exports_below_one_folder_are_read_as_one_and_shared_rows_once(t
     for name, runs in (("first", "ab"), ("second", "bc")):
         store = Store(tmp_path / name / "store")
         store.append([measurement(run_id=run) for run in runs])
-        store.append_environment(environment(run_id=runs[0]))
+        store.append_environment(making.environment(run_id=runs[0]))
         store.export(tmp_path / "reference" / name)
     reference = Store(tmp_path / "reference")
     assert sorted(reference.load()["run_id"]) == ["a", "b", "c"]
@@ -325,7 +314,7 @@ def test_exports_are_only_read_and_never_written_into_the_store(store, tmp_path)
 
 def test_an_import_adds_what_is_not_there_yet_and_nothing_twice(store, tmp_path):
     store.append([measurement(run_id="a"), measurement(run_id="b", part="")])
-    store.append_environment(environment(run_id="a"))
+    store.append_environment(making.environment(run_id="a"))
     store.export(tmp_path / "out")
     other = Store(tmp_path / "other")
     other.append([measurement(run_id="a")])
@@ -438,7 +427,7 @@ def test_a_place_that_cannot_be_written_is_an_error_in_one_line(tmp_path):
 
 
 def run_python(code: str, *arguments: str, **options) -> subprocess.Popen:
-    begin = f"import sys; sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / 'tests')!r}]\n"
+    begin = f"import sys; sys.path[:0] = [{str(ROOT)!r}]\n"
     return subprocess.Popen(
         [sys.executable, "-c", begin + code, *arguments],
         stdout=subprocess.PIPE,
@@ -452,7 +441,7 @@ FILL_THE_DISK = """
 import resource
 from bench.errors import StoreError
 from bench.store import Store
-from test_store import measurement
+from tests.test_store import measurement
 store = Store(sys.argv[1])
 store.append([measurement(), measurement()])
 resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, 2_000))
@@ -495,7 +484,7 @@ def test_a_process_forked_after_the_store_was_used_is_told_so_and_does_not_hang(
 APPEND = """
 from bench.store import delta
 from bench.store import Store
-from test_store import measurement
+from tests.test_store import measurement
 store, writer, count, batch = Store(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 delta.MANY_FILES = 15
 print("ready", flush=True)

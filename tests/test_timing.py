@@ -17,6 +17,7 @@ from bench.measures.timing import timing
 from bench.plan.case import Case
 from bench.registry import measures, models
 from bench.statistics.intervals import median
+from tests import making
 
 
 class Clock:
@@ -67,10 +68,7 @@ def sleeper(*, num_classes: int, image_size: int, per_call: float = 0.0, per_ima
 
 
 def case(batch_size: int | None = 4, **args) -> Case:
-    return Case(
-        "c", "s", "0", "quick", "timing", "m", "sleeper",
-        model_args=args, num_classes=2, image_size=4, batch_size=batch_size,
-    )  # fmt: skip
+    return making.case("timing", "sleeper", model_args=args, num_classes=2, image_size=4, batch_size=batch_size)
 
 
 def context() -> Context:
@@ -212,7 +210,7 @@ def some_products(*, num_classes: int, image_size: int):
 def test_real_seconds_agree_with_torchs_own_timer_within_a_factor_that_noise_allows():
     """In seconds of this thread, which other work on the machine does not touch. The strict one is in tests/perf."""
     threads = torch.get_num_threads()
-    asked = Case("c", "s", "0", "quick", "timing", "m", "some_products", num_classes=10, image_size=32, batch_size=16)
+    asked = making.case("timing", "some_products", num_classes=10, image_size=32, batch_size=16)
     try:
         torch.set_num_threads(1)
         ours = values(list(timing(asked, Context(clock=time.thread_time), min_seconds=0.1)), "latency_s")

@@ -13,6 +13,7 @@ from bench.records.metrics import METRICS
 from bench.records.packed import packed_bits
 from bench.suite.schema import Suite
 from bench.verdicts import WORDS, CheckVerdict, Verdict, exit_code, findings, judge, judged_any, tally
+from tests import making
 
 T2 = 0.95 * math.sqrt(2 / (1 - 0.95**2))  # Student's t at 95 % with 2 degrees of freedom, in closed form: 4.303
 QUANTITIES = {
@@ -37,45 +38,37 @@ QUANTITIES = {
 
 
 def suite(**claims: dict) -> Suite:
-    also = {"says": "It is so", "source": "paper", "where": "Table 1"}
     model = {"factory": "mlp", "args": {"width": 8}}
-    return Suite.model_validate(
-        {
-            "schema": 1,
-            "id": "made",
-            "question": "Is it so?",
-            "summary": "Made for a test.",
-            "sources": {"paper": {"title": "A paper", "kind": "paper"}},
-            "models": {
-                "small": {**model, "label": "Small"},
-                "large": {**model, "label": "Large", "args": {"width": 16}},
+    return making.suite(
+        models={
+            "small": {**model, "label": "Small"},
+            "large": {**model, "label": "Large", "args": {"width": 16}},
+        },
+        datasets={
+            "cifar": {"name": "cifar10", "label": "CIFAR-10", "classes": 10},
+            "sample": {"name": "sample", "label": "a sample", "classes": 10},
+        },
+        recipes={
+            "run": {"label": "as run", "settings": {"epochs": 3, "batch_size": 8, "optimizer": "adamw", "lr": 1e-3}}
+        },
+        measures={
+            "static": {"models": ["*"]},
+            "timing": {"models": ["*"], "batch_sizes": [1]},
+            "memory": {"models": ["*"], "batch_sizes": [1]},
+            "accuracy": {"models": ["*"], "datasets": ["cifar"], "recipes": ["run"], "seeds": 3},
+        },
+        profiles={
+            "quick": {
+                "label": "quick",
+                "reduced": True,
+                "default": True,
+                "datasets": {"cifar": "sample"},
+                "recipe": {"epochs": 2},
             },
-            "datasets": {
-                "cifar": {"name": "cifar10", "label": "CIFAR-10", "classes": 10},
-                "sample": {"name": "sample", "label": "a sample", "classes": 10},
-            },
-            "recipes": {
-                "run": {"label": "as run", "settings": {"epochs": 3, "batch_size": 8, "optimizer": "adamw", "lr": 1e-3}}
-            },
-            "measures": {
-                "static": {"models": ["*"]},
-                "timing": {"models": ["*"], "batch_sizes": [1]},
-                "memory": {"models": ["*"], "batch_sizes": [1]},
-                "accuracy": {"models": ["*"], "datasets": ["cifar"], "recipes": ["run"], "seeds": 3},
-            },
-            "profiles": {
-                "quick": {
-                    "label": "quick",
-                    "reduced": True,
-                    "default": True,
-                    "datasets": {"cifar": "sample"},
-                    "recipe": {"epochs": 2},
-                },
-                "paper": {"label": "paper", "reduced": False},
-            },
-            "quantities": QUANTITIES,
-            "claims": {key: {**also, **claim} for key, claim in claims.items()},
-        }
+            "paper": {"label": "paper", "reduced": False},
+        },
+        quantities=QUANTITIES,
+        claims={key: making.claim(**claim) for key, claim in claims.items()},
     )
 
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from bench.execution.context import Context
 from bench.measures.accuracy import accuracy
 from bench.measures.instruments.weights import mixing_layers, patch_embedding, weight_readings
-from bench.plan.case import Case
 from bench.records import packed
 from bench.registry import models
 from bench.suite.recipe import Recipe
+from tests import making
 
 SMALL = {"patch_size": 4, "width": 6, "depth": 3, "token_mlp": 4, "channel_mlp": 8}
 
@@ -123,14 +123,8 @@ def test_weights_that_are_not_finite_are_a_reading_without_a_value():
 
 
 def test_accuracy_ends_with_the_pictures_of_the_weights_it_trained():
-    case = Case(
-        "accuracy/m",
-        "s",
-        "0",
-        "quick",
+    case = making.case(
         "accuracy",
-        "m",
-        "mlp_mixer",
         model_args=SMALL,
         num_classes=4,
         image_size=16,

@@ -4,14 +4,11 @@ Templates must cost little beside the figures, and ten times the rows must not c
 a ratio of two things done here, one after the other, so that a slow or busy machine fails nothing.
 """
 
-import importlib.util
 import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from pathlib import Path
 from statistics import median
-from types import ModuleType
 
 import pandas as pd
 import pytest
@@ -31,23 +28,6 @@ OUTCOMES = [
     )
     for i in range(1000)
 ]  # fmt: skip
-
-
-def loaded_material() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("material", Path(__file__).parents[1] / "material.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def material() -> ModuleType:
-    return loaded_material()
-
-
-@pytest.fixture(scope="module")
-def page(material):
-    return material.page()
 
 
 def seconds(action: Callable[[], object]) -> float:

@@ -163,9 +163,9 @@ def test_a_run_finds_out_what_is_finished_among_a_million_rows(full):
 
 WRITE = """
 import sys
-sys.path[:0] = sys.argv[1:3]
-from test_store_speed import Store, measurement, training
-store, row = Store(sys.argv[3]), measurement(training(int(sys.argv[4])))
+sys.path[:0] = [sys.argv[1]]
+from tests.perf.test_store_speed import Store, measurement, training
+store, row = Store(sys.argv[2]), measurement(training(int(sys.argv[3])))
 for _ in range(100):
     store.append([row])
 """
@@ -173,7 +173,7 @@ for _ in range(100):
 
 def test_four_processes_append_100_rows_each_one_by_one(tmp_path):
     uri, start = str(tmp_path / "store"), time.perf_counter()
-    begin = [sys.executable, "-c", WRITE, str(ROOT), str(Path(__file__).parent), uri]
+    begin = [sys.executable, "-c", WRITE, str(ROOT), uri]
     running = [subprocess.Popen([*begin, str(number)]) for number in range(4)]
     assert [process.wait() for process in running] == [0] * 4
     print(f"\nfour processes, 100 appends each: {time.perf_counter() - start:.1f} s in all")

@@ -11,6 +11,7 @@ from bench.records.measurement import Measurement, columns
 from bench.records.metrics import METRICS
 from bench.suite.schema import Suite
 from bench.verdicts import judge, tally
+from tests import making
 
 MODELS = 250  # four claims on each
 
@@ -18,7 +19,6 @@ MODELS = 250  # four claims on each
 @pytest.fixture(scope="module")
 def suite() -> Suite:
     each = range(MODELS)
-    also = {"says": "It is so", "source": "paper", "where": "Table 1"}
     claims = {f"P{i}": {"kind": "recount", "published": 5, "unit": "parameters", "measured": f"p{i}"} for i in each}
     claims |= {
         f"A{i}": {"kind": "retrain", "published": 50, "unit": "%", "measured": f"a{i}", "tolerance": 1.0} for i in each
@@ -26,27 +26,24 @@ def suite() -> Suite:
     claims |= {f"D{i}": {"kind": "ordering", "unit": "points", "measured": f"a{i} - a0", "above": 0.0} for i in each}
     claims |= {f"F{i}": {"kind": "open", "unit": "ratio", "measured": f"f{i} / f0"} for i in each}
     metrics = {"p": "params", "a": "test_top1_pct", "f": "fps"}
-    return Suite.model_validate(
-        {
-            **{"schema": 1, "id": "big", "question": "Is it so?", "summary": "Made for speed."},
-            "sources": {"paper": {"title": "A paper", "kind": "paper"}},
-            "models": {f"m{i}": {"factory": "mlp", "label": f"M{i}", "args": {"width": i}} for i in each},
-            "datasets": {"cifar": {"name": "cifar10", "label": "CIFAR-10", "classes": 10}},
-            "recipes": {
-                "run": {
-                    "label": "as run",
-                    "settings": {"epochs": 30, "batch_size": 8, "optimizer": "adamw", "lr": 1e-3},
-                }
-            },
-            "measures": {
-                "static": {"models": ["*"]},
-                "timing": {"models": ["*"], "batch_sizes": [1]},
-                "accuracy": {"models": ["*"], "datasets": ["cifar"], "recipes": ["run"], "seeds": 3},
-            },
-            "profiles": {"paper": {"label": "paper", "reduced": False}},
-            "quantities": {f"{key}{i}": {"metric": metrics[key], "model": f"m{i}"} for key in metrics for i in each},
-            "claims": {key: {**also, **claim} for key, claim in claims.items()},
-        }
+    return making.suite(
+        id="big",
+        models={f"m{i}": {"factory": "mlp", "label": f"M{i}", "args": {"width": i}} for i in each},
+        datasets={"cifar": {"name": "cifar10", "label": "CIFAR-10", "classes": 10}},
+        recipes={
+            "run": {
+                "label": "as run",
+                "settings": {"epochs": 30, "batch_size": 8, "optimizer": "adamw", "lr": 1e-3},
+            }
+        },
+        measures={
+            "static": {"models": ["*"]},
+            "timing": {"models": ["*"], "batch_sizes": [1]},
+            "accuracy": {"models": ["*"], "datasets": ["cifar"], "recipes": ["run"], "seeds": 3},
+        },
+        profiles={"paper": {"label": "paper", "reduced": False}},
+        quantities={f"{key}{i}": {"metric": metrics[key], "model": f"m{i}"} for key in metrics for i in each},
+        claims={key: making.claim(**claim) for key, claim in claims.items()},
     )
 
 
