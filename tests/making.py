@@ -41,7 +41,7 @@ def row(metric: str = "fps", value: float | None = 1234.5, **changes: object) ->
     """A row of the metric that was measured without trouble."""
     known = {
         "schema": SCHEMA, "run_id": "run-1", "started_at": NOW, "status": "ok",
-        "metric": metric, "protocol": METRICS[metric].protocol, "value": value,
+        "metric": metric, "protocol": METRICS.get(metric, METRICS["fps"]).protocol, "value": value,
     }  # fmt: skip
     return Measurement(**(plain(Measurement) | known | changes))
 
