@@ -18,7 +18,7 @@ try:
 except ModuleNotFoundError as error:
     if error.name != "timm":
         raise
-    raise UsageError("models named 'timm:…' need the timm package: pip install 'mixer-bench[timm]'") from error
+    raise UsageError("models named 'timm:…' need the timm package: pip install timm") from error
 
 assert torchvision  # timm imports it too, and fails where the plain import does
 
