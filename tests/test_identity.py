@@ -49,7 +49,8 @@ def net(folder: Path, text: str, suite: str = SUITE) -> Path:
 
 
 def case(**changes: object) -> Case:
-    return making.case(**({"model": "tiny", "factory": "tiny_net", "model_args": {"width": 16}} | changes))
+    asked = {"suite": "tiny_net", "model": "tiny", "factory": "tiny_net", "model_args": {"width": 16}}
+    return making.case(**(asked | changes))
 
 
 def test_an_edited_model_is_measured_again_and_until_then_its_old_numbers_decide_nothing(tmp_path):

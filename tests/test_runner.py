@@ -250,7 +250,7 @@ def test_output_that_is_not_utf_8_loses_nothing(folder):
 
 @pytest.mark.parametrize("arguments", [["run", "tiny.toml"], ["report", "tiny.toml"]], ids=lambda found: found[0])
 def test_a_bug_ends_with_3_and_its_traceback_and_never_looks_like_a_contradicted_claim(folder, arguments):
-    broken = "import runner; runner.loading.load = lambda paths: 1 / 0; runner.bench()"
+    broken = "import runner; from bench.commands import loading; loading.load = lambda paths: 1 / 0; runner.bench()"
     done = subprocess.run(
         [sys.executable, "-c", broken, *arguments], cwd=folder(), env=settings(), capture_output=True, text=True,
         check=False,
