@@ -8,7 +8,7 @@ from bench.records import units
 from bench.records.metrics import METRICS, UNITS
 from bench.records.units import Unit
 from bench.suite.expression import evaluate
-from bench.suite.units_of import Named, converted, named, problems
+from bench.suite.units_of import Named, converted, named, problems, published
 
 NAMES = {
     "m": Named(units.of("macs")),
@@ -180,6 +180,6 @@ def test_the_names_of_a_suite_have_the_units_of_their_metrics_and_claims():
 
 def test_what_published_numbers_cannot_give_is_said_before_anything_is_measured():
     raw = {"claims": {"A": {"published": 0, "unit": "1"}}}
-    assert list(problems("1 / A", "1", raw)) == ["'1 / A': division by zero: 1 / 0"]
-    (problem,) = problems("(0-8)**0.5", "1", raw)
+    assert list(problems("1 / A", "1", named(raw), published(raw))) == ["'1 / A': division by zero: 1 / 0"]
+    (problem,) = problems("(0-8)**0.5", "1", named(raw), published(raw))
     assert problem.endswith("-8 ** 0.5 is not a real number: a number below 0 can only be raised to a whole power")

@@ -156,9 +156,7 @@ def rows_of(store: str) -> "tuple[Rows, Rows]":
     from bench.store import Store
 
     opened = Store(store)
-    rows, environments = opened.load(), opened.environments()
-    torches = environments.set_index("run_id")["torch"]
-    return rows.assign(torch=rows["torch"].fillna(rows["run_id"].map(torches))), environments
+    return opened.with_torch(opened.load()), opened.environments()
 
 
 def judged(

@@ -25,6 +25,7 @@ from bench.execution.context import Context, Progress
 from bench.execution.executor import Stop, pathless, stream
 from bench.execution.messages import Imported, Job, Recording
 from bench.execution.outcome import without_value
+from bench.execution.processes import as_line
 from bench.execution.server import Pipe, die_with_parent, preloadable, serve
 from bench.records.measurement import Reading
 from bench.records.metrics import METRICS
@@ -85,7 +86,7 @@ def _conditions(asked: Recording) -> bytes:
     try:
         device = choose_device(asked.device)
     except UsageError as error:
-        return messages.line({"refused": str(error)})
+        return as_line({"refused": str(error)})
     context = Context(device, asked.threads or machine.cores())
     fix_conditions(context.device, context.threads)
     return messages.recorded(record(asked.run_id, asked.started_at, context, asked.command, asked.suites))

@@ -82,10 +82,10 @@ def not_beside_others(case: Case) -> bool:
     A measure whose metrics nobody has declared may have a clock.
     """
     metrics = [metric for metric in METRICS.values() if metric.measure == case.measure]
-    return not metrics or (any(map(is_timed, metrics)) and all(metric.depends != "data" for metric in metrics))
+    return not metrics or (any(map(needs_quiet, metrics)) and all(metric.depends != "data" for metric in metrics))
 
 
-def is_timed(metric: Metric) -> bool:
+def needs_quiet(metric: Metric) -> bool:
     """Whether a value of it counts only where nothing else ran."""
     return metric.depends == "machine" or metric.unit in _CLOCK_UNITS
 

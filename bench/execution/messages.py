@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 
 from bench.execution.context import Progress
 from bench.execution.executor import Stop
+from bench.execution.processes import as_line
 from bench.git import CodeState
 from bench.plan.case import Case
 from bench.records.measurement import DataFacts, Environment, Reading
@@ -77,13 +78,15 @@ _ADAPTERS: dict[type, TypeAdapter[Any]] = {}
 
 def _adapter(kind: type) -> TypeAdapter[Any]:
     """Made when it is first needed: that takes milliseconds."""
-    return _ADAPTERS.setdefault(kind, _ADAPTERS.get(kind) or TypeAdapter(kind))
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]
 
 
 def asked(question: Job | Recording) -> bytes:
     """A question to a worker as a line."""
     kind = "case" if isinstance(question, Job) else "recording"
-    return line({kind: _adapter(type(question)).dump_python(question, mode="json")})
+    return as_line({kind: _adapter(type(question)).dump_python(question, mode="json")})
 
 
 def question(line: bytes) -> Job | Recording:
@@ -94,17 +97,12 @@ def question(line: bytes) -> Job | Recording:
     return found
 
 
-def line(message: Mapping[str, Any]) -> bytes:
-    """Any message as a line."""
-    return json.dumps(message).encode() + b"\n"
-
-
 def answered(item: Item) -> bytes:
     """What a measure yields, or how far it is, as a line."""
     if isinstance(item, Stop):
-        return line({"stop": asdict(item.early) if item.early else None})
+        return as_line({"stop": asdict(item.early) if item.early else None})
     kind = next(kind for kind, record in _KINDS.items() if isinstance(item, record))
-    return line({kind: asdict(item)})
+    return as_line({kind: asdict(item)})
 
 
 def item(message: Mapping[str, Any]) -> Item:
@@ -118,7 +116,7 @@ def item(message: Mapping[str, Any]) -> Item:
 
 def recorded(environment: Environment) -> bytes:
     """The conditions in force in a worker as a line."""
-    return line({"environment": asdict(environment)})
+    return as_line({"environment": asdict(environment)})
 
 
 def unknown_to_others(reading: Reading, built_in: frozenset[str], told: set[str]) -> Metric | None:

@@ -15,11 +15,12 @@ from bench.errors import MeasurementError, UsageError
 from bench.execution import messages
 from bench.execution.context import Context, Progress
 from bench.execution.executor import Stop, Watcher, pathless
-from bench.execution.limits import Limits, Memory, ended_by, is_timed, not_beside_others
+from bench.execution.limits import Limits, Memory, ended_by, needs_quiet, not_beside_others
 from bench.execution.locks import CaseLocks, Pending
 from bench.execution.messages import Imported, Job, Recording, Surroundings
 from bench.execution.outcome import Measured, Outcome, outcome, without_value
-from bench.execution.workers import CannotStart, Event, Forking, Starting, Worker, Workers, can_fork
+from bench.execution.processes import can_fork
+from bench.execution.workers import CannotStart, Event, Forking, Starting, Worker, Workers
 from bench.plan.case import Case
 from bench.records.measurement import DataFacts, Environment, Reading, Status
 from bench.records.metrics import METRICS, Metric, register
@@ -189,7 +190,7 @@ class ProcessExecutor:
         """The rows of a case whose worker is gone, and why it went where it did not say so itself."""
         early = hand.stop.early if hand.stop else without_value(hand.case, *self._death(hand))
         # The seconds of a training that had company are no property of the training.
-        kept = [each for each in hand.readings if not (hand.company and is_timed(METRICS[each.metric]))]
+        kept = [each for each in hand.readings if not (hand.company and needs_quiet(METRICS[each.metric]))]
         found = Measured(hand.facts, [*kept, *([early] if early else [])], early is None)
         _pass_on(hand, watcher)
         self._imported += hand.imported

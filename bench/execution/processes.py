@@ -1,12 +1,16 @@
-"""A process that may die: its deadline, its exit code in words, and the error that says at which stage it was lost.
+"""A process that may die: whether it may be a fork, its deadline, its end, and in words how and where it was lost.
 
 Starts nothing itself.
 """
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from bench.errors import MeasurementError
@@ -40,6 +44,20 @@ def deadline(limit_s: float, kill: Callable[[], object]) -> Iterator[threading.E
     finally:
         timer.cancel()
         timer.join()  # from here on, nothing is killed that another process id may name
+
+
+def can_fork(device: str) -> bool:
+    """Whether workers may be forked: CUDA does not survive it, and macOS's libraries may not."""
+    return sys.platform == "linux" and device == "cpu"
+
+
+def kill_group(popen: "subprocess.Popen[bytes]") -> None:
+    """End a process and everything that it started. Harmless when it is gone."""
+    with suppress(ProcessLookupError, PermissionError):
+        if hasattr(os, "killpg"):
+            os.killpg(popen.pid, signal.SIGKILL)
+        else:
+            popen.kill()
 
 
 def death(code: int | None) -> str:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import IO, Any, Literal, Protocol
 
 from bench.errors import MeasurementError
+from bench.execution.processes import can_fork, kill_group
 from bench.machine import WAIT_VARIABLES
 
 START_S = 120.0  # torch's import on a slow disk
@@ -68,11 +69,6 @@ class Workers(Protocol):
 
     def close(self) -> None:
         """End every worker."""
-
-
-def can_fork(device: str) -> bool:
-    """Whether workers may be forked: CUDA does not survive it, and macOS's libraries may not."""
-    return sys.platform == "linux" and device == "cpu"
 
 
 def starting() -> Workers:
@@ -292,15 +288,6 @@ def interpreter(arguments: list[str], **files: Any) -> "subprocess.Popen[bytes]"
         return subprocess.Popen(command, env=variables, start_new_session=True, **files)
     except OSError as error:
         raise CannotStart(f"no worker can be started: {error.strerror}") from error
-
-
-def kill_group(popen: "subprocess.Popen[bytes]") -> None:
-    """End a process and everything that it started. Harmless when it is gone."""
-    with suppress(ProcessLookupError, PermissionError):
-        if hasattr(os, "killpg"):
-            os.killpg(popen.pid, signal.SIGKILL)
-        else:
-            popen.kill()
 
 
 def _listen(reader: IO[bytes], number: int, events: "queue.Queue[Event]") -> None:

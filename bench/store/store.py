@@ -170,6 +170,11 @@ class Store:
         known = self.environments()[["run_id", "commit", "dirty", "suite_commit", "suite_dirty", "torch"]]
         return summary.reset_index().merge(known, on="run_id", how="left").sort_values("started_at", ignore_index=True)
 
+    def with_torch(self, rows: Rows) -> Rows:
+        """The rows; those of before a row knew its version of torch have that of their run."""
+        torches = self.environments().set_index("run_id")["torch"]
+        return rows.assign(torch=rows["torch"].fillna(rows["run_id"].map(torches)))
+
     def finished(
         self, cases: Iterable[Case], device_name: str, threads: int, torch: str | None = None
     ) -> dict[str, str]:
@@ -194,8 +199,7 @@ class Store:
         asked = list(cases)
         rows = self.load(finished.COLUMNS, where={"case_id": [case.id for case in asked]})
         if torch is not None:
-            torches = self.environments().set_index("run_id")["torch"]
-            rows["torch"] = rows["torch"].fillna(rows["run_id"].map(torches))
+            rows = self.with_torch(rows)
         return finished.standing(rows, asked, (device_name, threads, torch), today or {}, data)
 
     def compact(self) -> None:

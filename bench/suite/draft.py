@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, PydanticUserError, TypeAdapter, ValidationError
 
+from bench.suite import units_of
 from bench.suite.schema import Suite
 from bench.suite.table import Place, Problem, problems_of, table_at
 
@@ -32,9 +33,19 @@ class Draft:
     refused: frozenset[Place] = frozenset()
 
     @cached_property
-    def plain(self) -> Raw:
-        """The sound part as a mapping of what was written."""
-        return self.suite.model_dump(by_alias=True, exclude_unset=True)
+    def named(self) -> dict[str, units_of.Named]:
+        """The unit of every name that an expression may use, worked out once for all expressions."""
+        return units_of.named(self._plain)
+
+    @cached_property
+    def published(self) -> dict[str, float]:
+        """The numbers that are known before anything is measured."""
+        return units_of.published(self._plain)
+
+    @cached_property
+    def _plain(self) -> Raw:
+        """What was written of the tables that expressions speak of."""
+        return self.suite.model_dump(include={"quantities", "claims"}, by_alias=True, exclude_unset=True)
 
     def known(self, tables: str) -> list[str] | None:
         """The names that may be used of such tables; None where they cannot be told."""

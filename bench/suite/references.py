@@ -17,6 +17,9 @@ from bench.suite.draft import UNREAD, Draft
 from bench.suite.schema import Check, Printed, PrintedRow
 from bench.suite.trainings import training_problems
 
+# The names that `follows` may use, and those that `measured` may; None where they cannot be told.
+_Usable = tuple[list[str] | None, list[str] | None]
+
 
 def reference(text: str) -> tuple[str, int]:
     """`C3` -> ("C3", 0), the main check; `C3.2` -> ("C3", 2). Raises ValueError where the number is none."""
@@ -36,11 +39,12 @@ def reference_problems(draft: Draft) -> Iterator[str]:
     yield from training_problems(draft, set(draft.suite.datasets) - unsound)
     yield from _quantity_problems(draft)
     yield from _drawn_problems(draft)
+    usable = _values(draft, measured=False), _values(draft, measured=True)
     for key, claim in draft.suite.claims.items():
         yield from _unknown(f"claims.{key}", "source", claim.source, "source", draft.known("sources"))
-        yield from _check_problems(draft, claim, "claims", key)
+        yield from _check_problems(draft, usable, claim, "claims", key)
         for number, check in enumerate(claim.also):
-            yield from _check_problems(draft, check, "claims", key, "also", number)
+            yield from _check_problems(draft, usable, check, "claims", key, "also", number)
     yield from _guard_problems(draft)
     for key, table in draft.suite.tables.items():
         yield from _printed_problems(draft, key, table)
@@ -148,14 +152,10 @@ def _guard_problems(draft: Draft) -> Iterator[str]:
         yield "[top level]: nothing to answer: a suite needs at least one of [claims.…] and [guards.…]"
 
 
-def _check_problems(draft: Draft, check: Check, *place: str | int) -> Iterator[str]:
+def _check_problems(draft: Draft, usable: _Usable, check: Check, *place: str | int) -> Iterator[str]:
     table, wrote = ".".join(str(part) for part in place), draft.wrote(check, *place)
-    yield from _expression_problems(
-        f"[{table}]: follows:", check.follows, _values(draft, measured=False), check.unit, draft
-    )
-    yield from _expression_problems(
-        f"[{table}]: measured:", check.measured, _values(draft, measured=True), check.unit, draft
-    )
+    yield from _expression_problems(f"[{table}]: follows:", check.follows, usable[0], check.unit, draft)
+    yield from _expression_problems(f"[{table}]: measured:", check.measured, usable[1], check.unit, draft)
     bands = [key for key in ("tolerance", "above", "below", "between") if key in wrote]
     if len(bands) > 1:
         yield f"[{table}]: only one of tolerance, above, below, between; found {' and '.join(bands)}"
@@ -203,7 +203,7 @@ def _expression_problems(
         if name not in (known or ()):
             yield f"{where} no quantity '{name}'.{near(name, known or [])}"
     if known is not None and set(used) <= set(known):
-        yield from (f"{where} {problem}" for problem in units_of.problems(text, unit, draft.plain))
+        yield from (f"{where} {problem}" for problem in units_of.problems(text, unit, draft.named, draft.published))
 
 
 def _printed_problems(draft: Draft, key: str, table: Printed) -> Iterator[str]:

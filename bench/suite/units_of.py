@@ -61,26 +61,27 @@ def named(raw: Raw) -> dict[str, Named]:
     return found
 
 
-def problems(text: str, unit: Any, raw: Raw) -> Iterator[str]:
+def problems(text: str, unit: Any, names: Mapping[str, Named], values: Mapping[str, float]) -> Iterator[str]:
     """What is wrong with an expression whose names are known: units that do not fit, a list, numbers without a result.
 
     Args:
         unit: the check's; None where it has none, which asks nothing of the result.
-        raw: the suite, in which quantities and claims may still be wrong: of those nothing is said.
+        names, values: `named` and `published` of the suite, in which quantities and claims may still be wrong: of
+            those nothing is said.
     """
-    names, used = named(raw), expression.names(text)
+    used = expression.names(text)
     if not set(used) <= names.keys():
         return
     try:
         whole = converted(text, unit if _known(unit) is not None else None, names)
-        values = _published(raw)
         if set(used) <= values.keys():
             expression.evaluate(whole, {name: values[name] for name in used})
     except UsageError as error:
         yield str(error)
 
 
-def _published(raw: Raw) -> dict[str, float]:
+def published(raw: Raw) -> dict[str, float]:
+    """The constants and the published numbers of a raw suite."""
     found = [(key, each.get("value")) for key, each in _tables(raw, "quantities")]
     found += [(key, each.get("published")) for key, each in _tables(raw, "claims")]
     return {key: float(value) for key, value in found if isinstance(value, (int, float))}

@@ -6,9 +6,9 @@ Times nothing. What is still alive is killed when the comparison ends, also when
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
-from bench.execution.processes import WorkerFailed, deadline
+from bench.execution.processes import WorkerFailed, can_fork, deadline
 from bench.execution.signals import ending_cleanly, undisturbed
-from bench.gate.pairs.processes import PairWorker, Server, can_fork, environment, new_worker
+from bench.gate.pairs.processes import PairWorker, Server, environment, new_worker
 
 PADDING = "BENCH_PADDING"
 

@@ -9,21 +9,20 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from bench.execution.processes import GRACE_S, TOLD_LINES, WorkerFailed, as_line, death
+from bench.execution.processes import GRACE_S, TOLD_LINES, WorkerFailed, as_line, death, kill_group
+from bench.machine import WAIT_VARIABLES
 
 WORKER = Path(__file__).with_name("worker.py")
 
 # Freed memory stays in the process: otherwise every forward faults its activations in again, at a speed that is
 # another one in every process. glibc reads these when a process starts, so they are set before it does.
 ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**32), "MALLOC_TOP_PAD_": str(2**26)}
-SLEEPING_THREADS = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
 
 
 def environment(threads: int, inherited: Mapping[str, str]) -> dict[str, str]:
@@ -33,7 +32,7 @@ def environment(threads: int, inherited: Mapping[str, str]) -> dict[str, str]:
     """
     fixed = {
         **ALLOCATOR,
-        **SLEEPING_THREADS,
+        **WAIT_VARIABLES,
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
         "OPENBLAS_NUM_THREADS": "1",
@@ -41,11 +40,6 @@ def environment(threads: int, inherited: Mapping[str, str]) -> dict[str, str]:
     }
     # Without bytecode, only the workers that come first would compile what they import.
     return {name: value for name, value in inherited.items() if name != "PYTHONDONTWRITEBYTECODE"} | fixed
-
-
-def can_fork(device: str) -> bool:
-    """Whether workers may be forked: CUDA does not survive it, and macOS's libraries may not."""
-    return sys.platform == "linux" and device == "cpu"
 
 
 class Process:
@@ -66,11 +60,7 @@ class Process:
 
     def kill(self) -> None:
         """End it and everything that it started. Harmless when it is gone."""
-        with suppress(ProcessLookupError, PermissionError):
-            if hasattr(os, "killpg"):
-                os.killpg(self.popen.pid, signal.SIGKILL)
-            else:
-                self.popen.kill()
+        kill_group(self.popen)
 
     def end(self, grace_s: float = 0.0) -> int:
         """Its exit code (negative: a signal), after having killed what is left of it then."""
