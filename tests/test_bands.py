@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.statistics.intervals import Interval
-from bench.suite.schema import Check
+from bench.suite.claim import Check
 from bench.verdicts import bands
 from bench.verdicts.bands import Band
 

@@ -17,8 +17,8 @@ from bench.gate.pairs.compare import Speed, Subject
 from bench.gate.pairs.rounds import RoundRecord, Times
 from bench.gate.rule import Round, limits
 from bench.gate.speed import Wish, told
+from bench.suite.guard import Rule
 from bench.suite.read import load
-from bench.suite.schema import Rule
 from runner import bench
 from tests import making
 from tests.making import commit, git

@@ -16,7 +16,7 @@ from bench.gate.pairs.rounds import RoundRecord, Times
 from bench.gate.power import Count, least_caught_pct, resampled
 from bench.gate.rule import Round, limits, step
 from bench.gate.selftest import SelfTestCheck, brief, lines, self_test, summary
-from bench.suite.schema import Rule
+from bench.suite.guard import Rule
 
 ONE = limits(Rule(why="the design's constants"), 1)
 HERE = Side(Path(__file__).parent.parent)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bench.errors import SuiteError
 from bench.gate.rule import Round, RuleLimits, change, false_alarm_bound, limits, step
 from bench.statistics import exact_tests
-from bench.suite.schema import Rule
+from bench.suite.guard import Rule
 
 ONE = limits(Rule(why="the design's constants"), 1)
 

@@ -7,7 +7,7 @@ import pytest
 
 from bench.gate.rule import Round, false_alarm_bound, limits, step
 from bench.statistics import exact_tests, intervals
-from bench.suite.schema import Rule
+from bench.suite.guard import Rule
 
 ONE = limits(Rule(why="the design's constants"), 1)
 TOKEN_S = 0.05

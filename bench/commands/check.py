@@ -90,7 +90,7 @@ def noise() -> "Finding":
     from bench.gate import selftest
     from bench.gate.pairs.compare import Side, compare
     from bench.gate.rule import limits
-    from bench.suite.schema import Rule
+    from bench.suite.guard import Rule
 
     here = Side(Path(bench.__file__).parent.parent)
     with terminal.say.status("timing pairs of equal processes"):

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from bench import files
 from bench.errors import UsageError
-from bench.suite.schema import Key, Text
+from bench.suite.fields import Key, Text
 from bench.suite.table import Table
 
 SCHEMA = 1

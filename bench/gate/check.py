@@ -18,8 +18,9 @@ from bench.gate.speed import Wish, not_measured, speed_part
 from bench.gate.wish import CheckWish
 from bench.git import uncommitted
 from bench.plan.answers import unanswered
+from bench.suite.guard import Rule
 from bench.suite.read import LoadedSuite, load
-from bench.suite.schema import Rule, Suite
+from bench.suite.schema import Suite
 
 STATIC, SPEED = "static", "speed"
 MOST_TOLD, MOST_LISTED = 3, 12  # differences that a reason and a terminal hold; the details hold all

@@ -16,7 +16,7 @@ from typing import Literal
 from bench.errors import SuiteError
 from bench.statistics import exact_tests, intervals
 from bench.statistics.intervals import Interval
-from bench.suite.schema import Rule
+from bench.suite.guard import Rule
 
 Step = Literal["more", "confirm", "pass", "unconfirmed", "regression", "faster", "inconclusive"]
 End = Literal["open", "pass", "flagged", "inconclusive"]

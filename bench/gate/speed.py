@@ -21,8 +21,8 @@ from bench.gate.rule import Change, RuleLimits
 from bench.git import full_name, relative_to_root, top_level
 from bench.plan.case import plain
 from bench.statistics.intervals import Interval, median
+from bench.suite.guard import Rule
 from bench.suite.read import LoadedSuite
-from bench.suite.schema import Rule
 
 STATUS: dict[str, Status] = {
     "pass": "passed", "unconfirmed": "passed", "faster": "passed", "regression": "failed", "inconclusive": "skipped",

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from bench.cost import devices, money
 from bench.statistics import intervals
+from bench.suite.exhibits import TrainingCost as Training
 from bench.suite.schema import Suite
-from bench.suite.schema import TrainingCost as Training
 from bench.verdicts.selection import Selected, fullest, newest, of
 
 

@@ -9,8 +9,9 @@ from bench.cost import money
 from bench.records import written
 from bench.report import costing
 from bench.report.page import BesideCell, BesideTable, ClaimRow, Link
+from bench.suite.exhibits import Column, Printed, PrintedRow
 from bench.suite.references import reference
-from bench.suite.schema import Column, Printed, PrintedRow, Suite
+from bench.suite.schema import Suite
 from bench.verdicts.selection import Selected
 
 

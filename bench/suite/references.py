@@ -13,8 +13,9 @@ from bench.errors import UsageError, near
 from bench.registry import Registry, datasets, measures, models
 from bench.suite import expression, units_of
 from bench.suite.arguments import data_problems, model_problems, option_problems, parameters
+from bench.suite.claim import Check
 from bench.suite.draft import UNREAD, Draft
-from bench.suite.schema import Check, Printed, PrintedRow
+from bench.suite.exhibits import Printed, PrintedRow
 from bench.suite.trainings import training_problems
 
 # The names that `follows` may use, and those that `measured` may; None where they cannot be told.

@@ -13,7 +13,7 @@ from bench.records import written
 from bench.records.metrics import Better
 from bench.statistics.intervals import Interval
 from bench.suite import expression
-from bench.suite.schema import Check
+from bench.suite.claim import Check
 
 Place = Literal["inside", "below", "above", "across"]
 

@@ -18,7 +18,8 @@ from bench.records import written
 from bench.records.metrics import METRICS
 from bench.statistics.intervals import Interval
 from bench.suite import expression, units_of
-from bench.suite.schema import Check, Claim, Suite
+from bench.suite.claim import Check, Claim
+from bench.suite.schema import Suite
 from bench.verdicts import bands
 from bench.verdicts.bands import Band, plural, sentence
 from bench.verdicts.evidence import Evidence, Missing, Sample, Why, collect

@@ -11,7 +11,7 @@ from bench.records.metrics import METRICS
 from bench.statistics import intervals
 from bench.statistics.intervals import Interval
 from bench.suite import expression
-from bench.suite.schema import Check
+from bench.suite.claim import Check
 from bench.verdicts.bands import plural
 from bench.verdicts.evidence import Evidence
 from bench.verdicts.ledger import is_learned

@@ -9,7 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from bench.plan.planner import models_of, plan, selected_by
-from bench.suite.schema import Curve, Suite
+from bench.suite.exhibits import Curve
+from bench.suite.schema import Suite
 
 
 @dataclass(frozen=True)

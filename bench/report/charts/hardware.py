@@ -17,8 +17,8 @@ from bench.report.charts.frames import PublishedCurve, drawn_models
 from bench.report.charts.palette import FONT, INK, LINE, MUTED, PUBLISHED, SMALL, SURFACE
 from bench.report.charts.svg import colours_of, finish, sheet, styled, tip
 from bench.statistics import intervals
+from bench.suite.exhibits import TrainingCost as Training
 from bench.suite.schema import Suite
-from bench.suite.schema import TrainingCost as Training
 from bench.verdicts.selection import Selected, fullest, grouped, newest, of
 
 _LEFT, _RIGHT, _ROW, _HEAD = 210.0, 660.0, 44.0, 40.0  # px

@@ -1,0 +1,52 @@
+"""What a suite may say of one claim: its checks, each with the band in which a measured value makes it true.
+
+Judges nothing; whether its expressions fit the suite is `references.py`'s work.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from bench.suite.fields import Text, Unit, rising
+from bench.suite.table import Table
+
+Kind = Literal["recount", "arithmetic", "retrain", "speed", "cost", "ordering", "structure", "open"]
+
+
+class Check(Table):
+    """One thing a claim says, and the band in which the measured value makes it true.
+
+    `measured` is an expression over quantities. The band is `published ± tolerance`, or what `above`, `below` or
+    `between` say. `follows` is an expression over published numbers that must give `published` again.
+    """
+
+    says: Text
+    kind: Kind
+    published: float | None = None
+    unit: Unit | None = None
+    follows: str | None = None
+    measured: str | None = None
+    tolerance: Annotated[float, Field(ge=0)] | None = None
+    above: float | None = None
+    below: float | None = None
+    between: Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(rising)] | None = None
+    tolerance_why: str | None = None
+    min_seeds: Annotated[int, Field(ge=1)] | None = None
+    hardware: str | None = None  # pattern of device names on which a speed counts
+    unavailable: str | None = None  # why it cannot be measured at all, in words
+
+
+class Claim(Check):
+    """A number or statement of a source, with the place where it stands. `also` holds what else it says."""
+
+    source: Text
+    where: Text
+    quote: str | None = None
+    also: list[Check] = []
+    compare: list[str] = []  # claims of other sources about the same thing, shown together
+    note: str | None = None
+
+    @property
+    def checks(self) -> list[Check]:
+        """What the claim says, the main thing first."""
+        return [self, *self.also]
