@@ -130,6 +130,9 @@ def bench() -> None:
     metavar="8GiB",
     help="End a case that takes more.  [default: all]",
 )
+@click.option(
+    "--machine-name", metavar="NAME", help="What you call this machine.  [default: $BENCH_MACHINE_NAME, or none]"
+)
 @click.option("--in-process", is_flag=True, help="Measure in this process, for a debugger: no limits, no --jobs.")
 @wishing(RunWish)
 def run(wish: RunWish) -> None:

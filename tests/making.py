@@ -48,7 +48,7 @@ def row(metric: str = "fps", value: float | None = 1234.5, **changes: object) ->
 
 def environment(**changes: object) -> Environment:
     """The conditions of a run, of which only the version of torch is a real one."""
-    known = {"run_id": "run-1", "started_at": NOW, "torch": "2.13.0"}
+    known = {"run_id": "run-1", "started_at": NOW, "torch": "2.13.0", "packages_json": "{}"}
     return Environment(**(plain(Environment) | known | changes))
 
 

@@ -78,7 +78,8 @@ def processes(
     from bench.execution.outcome import new_run
     from bench.execution.process_executor import ProcessExecutor
 
-    asked = Recording(*new_run(), ["bench", *sys.argv[1:]], wish.device, wish.threads, suites)
+    command = ["bench", *sys.argv[1:]]
+    asked = Recording(*new_run(), command, wish.device, wish.threads, suites, wish.machine_name)
     plugins = {each.suite.id: [(name, str(each.path.parent)) for name in each.suite.plugins] for each in loaded}
     limits = Limits(wish.jobs, wish.time_limit_s)
     if wish.memory_limit_bytes is not None:
@@ -96,7 +97,7 @@ def in_process(wish: RunWish, store: "Store", suites: "CodeState") -> "Executor"
 
     context = Context(choose_device(wish.device), wish.threads or cores(), wish.data, store.scratch_dir)
     fix_conditions(context.device, context.threads)
-    environment = record(*new_run(), context, ["bench", *sys.argv[1:]], suites)
+    environment = record(*new_run(), context, ["bench", *sys.argv[1:]], suites, wish.machine_name)
     return InProcess(context, environment, CaseLocks(store.scratch_dir))
 
 
@@ -132,10 +133,14 @@ def stored(cases: Sequence[Case], chosen: "Executor", store: "Store", code: Mapp
     from bench.data import present
     from bench.execution.context import Context
 
-    store.append_environment(chosen.environment)
+    met: set[str | None] = set()  # the environments of this run that are in the store
     context, complete = Context(scratch_dir=store.scratch_dir), True
     with bars.following(cases, chosen.environment.threads) as follower:
         for outcome in chosen.execute(cases, follower, wanted(chosen, store, code)):
+            environment = outcome.environment or chosen.environment
+            if environment.environment_id not in met:
+                store.append_environment(environment)
+                met.add(environment.environment_id)
             store.append(outcome.rows)
             present.learn(outcome.case, outcome.rows, wish.data)
             if outcome.complete:  # otherwise the next run goes on with what is kept
@@ -156,7 +161,7 @@ def rows_of(store: str) -> "tuple[Rows, Rows]":
     from bench.store import Store
 
     opened = Store(store)
-    return opened.with_torch(opened.load()), opened.environments()
+    return opened.with_conditions(opened.load()), opened.environments()
 
 
 def judged(

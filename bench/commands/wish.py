@@ -35,6 +35,7 @@ class RunWish:
     jobs: int = 1
     time_limit_s: float | None = None
     memory_limit_bytes: int | None = None
+    machine_name: str | None = None
 
 
 def seconds(text: str) -> float:

@@ -84,12 +84,12 @@ def _own_pipe() -> Pipe:
 
 def _conditions(asked: Recording) -> bytes:
     try:
-        device = choose_device(asked.device)
+        context = Context(choose_device(asked.device), asked.threads or machine.cores())
+        fix_conditions(context.device, context.threads)
+        about = (asked.run_id, asked.started_at, context, asked.command, asked.suites, asked.machine_name)
+        return messages.recorded(record(*about))
     except UsageError as error:
         return as_line({"refused": str(error)})
-    context = Context(device, asked.threads or machine.cores())
-    fix_conditions(context.device, context.threads)
-    return messages.recorded(record(asked.run_id, asked.started_at, context, asked.command, asked.suites))
 
 
 def _measure(job: Job, writer: BinaryIO) -> None:

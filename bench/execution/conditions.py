@@ -15,11 +15,11 @@ import numpy as np
 import torch
 
 import bench
-from bench import git, machine
+from bench import git, hardware, machine
 from bench.errors import UsageError
 from bench.execution.context import Context
 from bench.git import CodeState
-from bench.records.measurement import Environment, canonical_json
+from bench.records.measurement import Environment, canonical_json, identified
 
 # glibc's mallopt parameters (malloc.h) and the environment variables that set the same before a process starts.
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
@@ -99,21 +99,30 @@ def allocator() -> str:
 
 
 def record(
-    run_id: str, started_at: str, context: Context, command: Sequence[str], suites: CodeState | None = None
+    run_id: str,
+    started_at: str,
+    context: Context,
+    command: Sequence[str],
+    suites: CodeState | None = None,
+    machine_name: str | None = None,
 ) -> Environment:
-    """The conditions in force now, for the rows of one run.
+    """The conditions in force now and here, for the rows of one run on one node.
 
     Args:
         started_at: ISO 8601, UTC.
         command: the words of the command line; paths in it are cut down to their last part.
         suites: the state of the repository that the suites lie in.
+        machine_name: what the user calls this machine; None looks into the environment of this process.
+
+    Raises:
+        UsageError: the machine's name is none.
     """
     package = Path(bench.__file__).parent
     code, versions = git.code_state(package), machine.packages()
     origin, suites = machine.installation(package), suites or CodeState()
     notes = dict.fromkeys(note for note in (code.note, suites.note) if note)
     cudnn = torch.backends.cudnn.version() if torch.cuda.is_available() else None
-    return Environment(
+    found = Environment(
         run_id=run_id,
         started_at=started_at,
         command=machine.without_paths(command),
@@ -145,7 +154,15 @@ def record(
         suite_dirty=suites.dirty,
         suite_diff_sha256=suites.diff_sha256,
         git_note="; ".join(notes) or None,
+        machine=hardware.here(_cards()),
+        machine_name=hardware.chosen_name(machine_name),
     )
+    return identified(found)
+
+
+def _cards() -> list[str]:
+    """The names of the graphics cards that torch sees."""
+    return [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
 
 
 def has_mallopt() -> bool:

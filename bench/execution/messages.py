@@ -62,6 +62,7 @@ class Recording:
     device: str  # `auto` too
     threads: int | None
     suites: CodeState | None = None  # of the repository that the suites lie in
+    machine_name: str | None = None  # what the user calls the machine; None: the worker looks into its environment
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ class Outcome:
     rows: list[Measurement]
     duration_s: float
     complete: bool = True  # the measure came to its own end; if not, what is kept of the case serves the next run
+    environment: Environment | None = None  # where it was measured: to be stored before its rows, once in a run
 
     @property
     def problem(self) -> Measurement | None:
@@ -50,7 +51,7 @@ def new_run(now: datetime | None = None) -> tuple[str, str]:
 def outcome(case: Case, environment: Environment, measured: Measured, started: datetime, duration_s: float) -> Outcome:
     """The rows of a case."""
     rows = [row(case, environment, reading, measured.facts, started, duration_s) for reading in measured.readings]
-    return Outcome(case, rows, duration_s, measured.complete)
+    return Outcome(case, rows, duration_s, measured.complete, environment)
 
 
 def without_value(case: Case, status: Status, reason: str) -> Reading:
@@ -106,4 +107,7 @@ def row(
         detail=reading.detail,
         code_sha256=case.code_sha256,
         torch=environment.torch,
+        environment_id=environment.environment_id,
+        machine=environment.machine,
+        machine_name=environment.machine_name,
     )

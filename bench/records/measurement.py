@@ -1,16 +1,18 @@
-"""The rows: one `Measurement` per number, one `Environment` per run. Imports neither torch nor pandas.
+"""The rows: one `Measurement` per number, one `Environment` per run and node. Imports neither torch nor pandas.
 
 Column names, types and their order are fixed here and nowhere else; so is which conditions must match before two rows
 may be compared.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
-# 2 added `detail`, 3 added `code_sha256` and `torch`; a row from before has none of them.
-SCHEMA = 3
+# 2 added `detail`, 3 `code_sha256` and `torch`, 4 `environment_id`, `machine` and `machine_name`; a row from before has
+# none of them.
+SCHEMA = 4
 
 Status = Literal["ok", "failed", "skipped", "timeout"]
 
@@ -82,11 +84,17 @@ class Measurement:
     detail: str | None = None  # compact text that belongs to the value, as in `Reading`
     code_sha256: str | None = None  # which source made the model, see `bench.plan.fingerprint`; null before schema 3
     torch: str | None = None  # the version, as in `Environment`
+    environment_id: str | None = None  # with `run_id`: in which environment; null before schema 4, when a run had one
+    machine: str | None = None  # as in `Environment`
+    machine_name: str | None = None
 
 
 @dataclass(frozen=True)
 class Environment:
-    """The conditions of one run, joined to its rows by `run_id`. No host name, no user name, no path."""
+    """The conditions on one node of a run, joined to rows by `run_id` and `environment_id`. No host, user or path.
+
+    Rows without an `environment_id` are of the only environment of their run.
+    """
 
     run_id: str
     started_at: str
@@ -120,6 +128,19 @@ class Environment:
     suite_dirty: bool | None = None
     suite_diff_sha256: str | None = None
     git_note: str | None = None  # why git would not say: no git, or it refused
+    # Null before schema 4.
+    environment_id: str | None = None  # what `identified` makes of the conditions: equal nodes share it
+    machine: str | None = None  # an id made from the hardware, see `bench.hardware`
+    machine_name: str | None = None  # what a user calls it
+
+
+_OF_THE_RUN = ("run_id", "started_at", "command", "environment_id")
+
+
+def identified(environment: Environment) -> Environment:
+    """The environment with the id of its conditions, whichever run they were met in: two that differ differ in it."""
+    conditions = {name: value for name, value in asdict(environment).items() if name not in _OF_THE_RUN}
+    return replace(environment, environment_id=hashlib.sha256(canonical_json(conditions).encode()).hexdigest()[:16])
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from bench.records.metrics import METRICS, from_anywhere
 
 COLUMNS = (
     *("case_id", "run_id", "started_at", "metric", "protocol", "epoch", "status", "device_name", "threads"),
-    *("dataset_sha256", "code_sha256", "torch"),
+    *("dataset_sha256", "code_sha256", "torch", "environment_id", "machine", "machine_name"),
 )
 
 

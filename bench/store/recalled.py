@@ -5,6 +5,7 @@ Changes no value that is there.
 
 import json
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import pyarrow
 
@@ -18,11 +19,11 @@ def told_by_commit(
     rows: pyarrow.Table, environments: pyarrow.Table, recall: Recall
 ) -> tuple[pyarrow.Table, list[Fingerprint]]:
     """The rows with what can be told of their code and torch, and the fingerprints that were found."""
-    runs = {run["run_id"]: run for run in environments.to_pylist()}
+    # A row without an `environment_id` is of the only environment of its run.
+    runs = {(run["run_id"], run["environment_id"]): run for run in environments.to_pylist()}
     known: dict[tuple[str, str], Fingerprint | None] = {}
 
-    def code(run_id: str, question: str) -> str | None:
-        run = runs.get(run_id, {})
+    def code(run_id: str, question: str, run: Mapping[str, Any]) -> str | None:
         if not run.get("commit") or run.get("dirty") or not question:
             return None
         if (run_id, question) not in known:
@@ -30,10 +31,11 @@ def told_by_commit(
         found = known[run_id, question]
         return found.sha256 if found else None
 
-    asked = zip(*(rows[name].to_pylist() for name in ("code_sha256", "run_id", "params_json", "torch")), strict=True)
-    filled = [
-        (has or code(run, question), torch or runs.get(run, {}).get("torch")) for has, run, question, torch in asked
-    ]
+    names = ("code_sha256", "run_id", "params_json", "torch", "environment_id")
+    filled = []
+    for has, run_id, question, torch, environment_id in zip(*(rows[name].to_pylist() for name in names), strict=True):
+        run = runs.get((run_id, environment_id), {})
+        filled.append((has or code(run_id, question, run), torch or run.get("torch")))
     for position, name in enumerate(("code_sha256", "torch")):
         column = pyarrow.array([pair[position] for pair in filled], pyarrow.string())
         rows = rows.set_column(rows.schema.get_field_index(name), rows.schema.field(name), column)

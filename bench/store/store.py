@@ -4,7 +4,7 @@ Judges nothing and edits nothing: a row once stored stays as it was measured.
 """
 
 import math
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from bench.plan.case import Case
 from bench.plan.fingerprint import Fingerprint
 from bench.plan.staleness import Today
 from bench.records.measurement import SCHEMA, CodePart, Environment, Measurement, as_row, columns
-from bench.store import finished
+from bench.store import environments, finished
 from bench.store.delta import StoredTable, matching
 from bench.store.exports import kind_of, read_csv, write_csv
 from bench.store.questions import asked_again
@@ -131,8 +131,11 @@ class Store:
         return _frame(self._read("measurements", columns, where))
 
     def environments(self) -> pandas.DataFrame:
-        """One row per run with the columns of `Environment`, typed as in `load`: the fullest, where it has several."""
-        return _fullest_of_each_run(_frame(self._read("environments")))
+        """One row per environment of each run with the columns of `Environment`, typed as in `load`.
+
+        Where one was stored several times, the fullest of them.
+        """
+        return environments.fullest_of_each(_frame(self._read("environments")))
 
     def suites(self) -> set[str]:
         """The ids of the suites that have rows here."""
@@ -140,6 +143,8 @@ class Store:
 
     def run(self, run_id: str) -> tuple[dict[str, Any], pandas.DataFrame]:
         """The environment and the rows of one run, by its id, a beginning that only it has, or 'last'.
+
+        Where several nodes had a part in it, each column of the environment says what all of them say.
 
         Raises:
             UsageError: no such run, or several; the message lists them.
@@ -149,9 +154,8 @@ class Store:
         if len(found) != 1:
             many = "several runs begin with" if found else "no run"
             raise UsageError(f"{many} '{run_id}' in {self.uri}. Known: {', '.join(found or ids) or 'none'}.")
-        conditions_then = _fullest_of_each_run(_frame(self._read("environments", where={"run_id": found})))
-        environment: Mapping[Hashable, Any] = next(iter(conditions_then.to_dict("records")), {})
-        return {str(name): value for name, value in environment.items()}, self.load(where={"run_id": found})
+        there = environments.fullest_of_each(_frame(self._read("environments", where={"run_id": found})))
+        return environments.as_one(there), self.load(where={"run_id": found})
 
     def runs(self) -> pandas.DataFrame:
         """One row per run, oldest first: when, suites and profiles, on what, how many cases, its rows by status."""
@@ -167,13 +171,12 @@ class Store:
         )
         for status in ("ok", "failed", "skipped", "timeout"):
             summary[status] = rows["status"].eq(status).groupby(rows["run_id"]).sum()
-        known = self.environments()[["run_id", "commit", "dirty", "suite_commit", "suite_dirty", "torch"]]
+        known = environments.by_run(self.environments())
         return summary.reset_index().merge(known, on="run_id", how="left").sort_values("started_at", ignore_index=True)
 
-    def with_torch(self, rows: Rows) -> Rows:
-        """The rows; those of before a row knew its version of torch have that of their run."""
-        torches = self.environments().set_index("run_id")["torch"]
-        return rows.assign(torch=rows["torch"].fillna(rows["run_id"].map(torches)))
+    def with_conditions(self, rows: Rows) -> Rows:
+        """The rows; those of before a row knew its torch and its machine have those of their environment."""
+        return environments.with_conditions(rows, self.environments)
 
     def finished(
         self, cases: Iterable[Case], device_name: str, threads: int, torch: str | None = None
@@ -199,7 +202,7 @@ class Store:
         asked = list(cases)
         rows = self.load(finished.COLUMNS, where={"case_id": [case.id for case in asked]})
         if torch is not None:
-            rows = self.with_torch(rows)
+            rows = self.with_conditions(rows)
         return finished.standing(rows, asked, (device_name, threads, torch), today or {}, data)
 
     def compact(self) -> None:
@@ -228,9 +231,9 @@ class Store:
             raise StoreError(f"{folder} is inside the store {self.uri}. Export to a folder beside it.")
         rows = self._read("measurements", where=where).cast(self._tables["measurements"].schema)
         runs = rows["run_id"].unique().to_pylist()
-        environments = self._read("environments", where={"run_id": runs})
+        conditions = self._read("environments", where={"run_id": runs})
         sources = self._read("sources", where={"code_sha256": rows["code_sha256"].drop_null().unique().to_pylist()})
-        written = [write_csv(rows, folder / "measurements.csv"), write_csv(environments, folder / "environments.csv")]
+        written = [write_csv(rows, folder / "measurements.csv"), write_csv(conditions, folder / "environments.csv")]
         return written + ([write_csv(sources, folder / "sources.csv")] if len(sources) else [])
 
     def import_(self, source: str | Path, recall: Recall = lambda *_: None) -> int:
@@ -245,9 +248,9 @@ class Store:
             How many measurements were new.
         """
         theirs = Store(source)
-        environments, rows = theirs._read("environments"), asked_again(theirs._read("measurements"))
-        rows, recalled = told_by_commit(rows, environments, recall)
-        for kind, found in (("environments", environments), ("sources", theirs._read("sources"))):
+        conditions, rows = theirs._read("environments"), asked_again(theirs._read("measurements"))
+        rows, recalled = told_by_commit(rows, conditions, recall)
+        for kind, found in (("environments", conditions), ("sources", theirs._read("sources"))):
             self._add_new(kind, found)
         self.append_code(recalled)
         return self._add_new("measurements", rows)
@@ -320,14 +323,6 @@ def _frame(rows: pyarrow.Table) -> pandas.DataFrame:
         rows = rows.set_column(position, _QUESTION, rows[_QUESTION].dictionary_encode())
     frame: pandas.DataFrame = rows.to_pandas(types_mapper=_PANDAS.get, split_blocks=True)
     return frame
-
-
-def _fullest_of_each_run(environments: pandas.DataFrame) -> pandas.DataFrame:
-    """One row per run. A table keeps no order, so of several the one with the fewest gaps counts, then its text."""
-    gaps = environments.isna().sum(axis=1).tolist()
-    texts = [tuple(map(str, row)) for row in environments.itertuples(index=False)]
-    order = sorted(range(len(texts)), key=lambda number: (gaps[number], texts[number]))
-    return environments.iloc[order].drop_duplicates("run_id").sort_index(ignore_index=True)
 
 
 def _listed(values: pandas.Series) -> str:
