@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from bench.records.metrics import UNITS
+from bench.records.printed import read
 
 MINUS = "\N{MINUS SIGN}"
 _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
@@ -26,6 +27,7 @@ _STEPS = {
     "flops": ((1e12, 0, "FLOPs"), (1e9, 1e9, "GFLOPs"), (1e7, 1e6, "MFLOPs"), (0, 1, "FLOPs")),
     "flops/s": ((1e12, 1e12, "TFLOP/s"), (1e9, 1e9, "GFLOP/s"), (0, 1, "FLOP/s")),
 }
+_PREFIXES = {"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15}
 _COUNTS = {"parameters", "elements", "bytes", "decimal bytes", "macs", "flops", "images", "tokens", "epochs"}
 _MOST_DIGITS = 12  # of a double: more would show its last bits
 
@@ -77,6 +79,11 @@ def scale(unit: str | None, *values: float) -> Scale:
         if factor == 0:
             return Scale(written, decimals=None)
         return Scale(written, factor, _digits(largest / factor) if factor != 1 or unit not in _COUNTS else 0)
+    prefix, _, base = unit.partition(" ")
+    if base and prefix in _PREFIXES:  # the steps of a source that prints `1.03 GMACs`
+        factor, name = _PREFIXES[prefix], UNITS.get(base, base)
+        decimals = 1 - math.floor(math.log10(largest / factor)) if 0 < largest < 0.01 * factor else None
+        return Scale(f"{prefix}{name}", factor, _digits(largest / factor) if decimals is None else decimals)
     if unit in _COUNTS and all(float(value).is_integer() for value in values):
         return Scale(written)
     decimals = _DECIMALS.get(unit, _digits(largest))
@@ -85,11 +92,17 @@ def scale(unit: str | None, *values: float) -> Scale:
     return Scale(written, decimals=decimals)
 
 
-def published(value: float, unit: str | None) -> tuple[str, str]:
+def published(value: float, unit: str | None, text: str | None = None) -> tuple[str, str]:
     """A published number with the digits it was printed with, and its unit, which is the source's own.
 
     A suite holds 48.20 as 48.2 and 0.70 as 0.7: percentages, points and losses get both their decimals back.
+
+    Args:
+        text: how it is printed, where the suite says so: then nothing is made up.
     """
+    if text is not None:
+        found = read(text, unit)
+        return found.number, found.word or UNITS.get(found.unit, found.unit)
     chosen = scale(as_printed(unit, value), value)
     if unit in ("%", "points") and not float(value).is_integer():
         return replace(chosen, decimals=max(2, _decimals(value))).text(value), chosen.unit
@@ -102,11 +115,13 @@ def published(value: float, unit: str | None) -> tuple[str, str]:
     ), chosen.unit
 
 
-def as_printed(unit: str | None, *values: float) -> str | None:
+def as_printed(unit: str | None, *values: float, text: str | None = None) -> str | None:
     """The unit whose steps give `values` as their source has them: 60 MB are not 57.2 MiB, 5,400 s are not 1.5 h.
 
     For `scale`, so that what was measured is written in the same steps.
     """
+    if text is not None:
+        return read(text, unit).steps
     if unit == "bytes":
         binary, decimal = (sum(_decimals(value, scale(of, value).factor) for value in values) for of in _BYTES)
         return "decimal bytes" if decimal < binary else unit
@@ -116,8 +131,10 @@ def as_printed(unit: str | None, *values: float) -> str | None:
 _BYTES = ("bytes", "decimal bytes")
 
 
-def tolerance(allowed: float, unit: str | None, value: float) -> str:
+def tolerance(allowed: float, unit: str | None, value: float, text: str | None = None) -> str:
     """How far off a published `value` a measured one may be, in the same unit and scale: `0.05 GMACs`, `1.0 points`."""
+    if text is not None and allowed == (found := read(text, unit)).tolerance:
+        return found.allowed
     width = difference_unit(unit)
     chosen = scale(as_printed(width, value), value)
     if chosen.decimals is None:

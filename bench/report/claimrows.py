@@ -96,7 +96,7 @@ def _check(check: CheckVerdict) -> CheckRow:
     return CheckRow(
         says=written.kept_together(check.says),
         word=check.verdict,
-        published=None if check.published is None else Amount(*written.published(check.published, check.unit)),
+        published=_published(check),
         measured=_measured(check),
         interval=_interval(check),
         difference=None if difference is None else _signed(difference, check),
@@ -110,11 +110,17 @@ def _check(check: CheckVerdict) -> CheckRow:
     )
 
 
+def _published(check: CheckVerdict) -> Amount | None:
+    if check.published is None:
+        return None
+    return Amount(*written.published(check.published, check.unit, check.printed))
+
+
 def _scale(check: CheckVerdict) -> written.Scale:
     """One scale for the published value, the measured one and its interval."""
     measured = [check.measured.point] if check.measured else []
     published = [check.published] if check.published is not None else []
-    chosen = written.scale(written.as_printed(check.unit, *published), *measured, *published)
+    chosen = written.scale(written.as_printed(check.unit, *published, text=check.printed), *measured, *published)
     return chosen.apart(measured, published) if check.verdict in ("contradicted", "inconsistent") else chosen
 
 
@@ -185,7 +191,8 @@ def _band(check: CheckVerdict) -> str | None:
     ends = [end for end in (check.low, check.high) if end is not None and math.isfinite(end)]
     if not ends:
         return None
-    scale = written.scale(written.as_printed(check.unit, *ends), *ends)
+    scale = written.scale(written.as_printed(check.unit, *ends, text=check.printed), *ends)
+    scale = scale.apart(ends, [check.published]) if check.printed and check.published is not None else scale
     if len(ends) == 2 and ends[0] != ends[1]:
         return f"{scale.text(ends[0])} to {scale.text(ends[1])} {scale.unit}".rstrip()
     word = "exactly" if len(ends) == 2 else "above" if check.low is not None else "below"

@@ -44,7 +44,7 @@ _COLUMNS = (
     *("suite", "claim", "check", "verdict", "kind", "says", "unit", "published", "band_low", "band_high"),
     *("tolerance_why", "measured", "measured_low", "measured_high", "interval", "seeds", "which_seeds", "blocks"),
     *("test_images", "difference", "reason", "hint", "deviations", "device", "run", "commit"),
-    *("source", "where", "command"),
+    *("source", "where", "command", "printed"),
 )
 _BLANK_LINES = re.compile(r"\n{3,}")
 _SUMMARY_LINES = 25
@@ -184,7 +184,13 @@ def _record(page: Page, verdict: Verdict, number: int, check: CheckVerdict) -> d
     about |= {"hint": check.indication, "deviations": check.deviations, "device": check.conditions.get("device")}
     commits = dict.fromkeys(page.commits[run] for run in runs if run in page.commits)
     about |= {"run": " ".join(runs), "commit": " ".join(commits)}
-    return {**about, "source": verdict.source, "where": verdict.where, "command": check.command}
+    return {
+        **about,
+        "source": verdict.source,
+        "where": verdict.where,
+        "command": check.command,
+        "printed": check.printed,
+    }
 
 
 def render_junit(page: Page) -> str:

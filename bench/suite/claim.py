@@ -3,11 +3,12 @@
 Judges nothing; whether its expressions fit the suite is `references.py`'s work.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from bench.suite.fields import Text, Unit, rising
+from bench.suite.notation import PrintedText, filled
 from bench.suite.table import Table
 
 Kind = Literal["recount", "arithmetic", "retrain", "speed", "cost", "ordering", "structure", "open"]
@@ -24,6 +25,7 @@ class Check(Table):
     kind: Kind
     published: float | None = None
     unit: Unit | None = None
+    printed: PrintedText | None = None  # the number as its source prints it; says published, unit and tolerance
     follows: str | None = None
     measured: str | None = None
     tolerance: Annotated[float, Field(ge=0)] | None = None
@@ -34,6 +36,11 @@ class Check(Table):
     min_seeds: Annotated[int, Field(ge=1)] | None = None
     hardware: str | None = None  # pattern of device names on which a speed counts
     unavailable: str | None = None  # why it cannot be measured at all, in words
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_printed(cls, raw: Any) -> Any:
+        return filled(raw, "published")
 
 
 class Claim(Check):

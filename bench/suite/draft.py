@@ -57,7 +57,10 @@ class Draft:
 
     def wrote(self, table: BaseModel, *place: str | int) -> set[str | int]:
         """The keys that are written in a table, those that were refused among them."""
-        return table.model_fields_set | {each[-1] for each in self.refused if each[:-1] == place}
+        found = table.model_fields_set | {each[-1] for each in self.refused if each[:-1] == place}
+        if "printed" in found:  # says these, also where it could not be read
+            found |= {"published", "value", "unit"} & type(table).model_fields.keys()
+        return found
 
 
 def drafted(raw: Raw) -> tuple[Draft, list[str]]:

@@ -3,15 +3,16 @@
 Only shapes and their meaning stand here; reading a file is `read.py`'s work, what fits together `references.py`'s.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from bench.suite.arguments import OfDataset, OfMeasure, OfModel
 from bench.suite.claim import Claim
 from bench.suite.exhibits import Curve, Printed, TrainingCost
 from bench.suite.fields import Key, Layout, MetricName, SeedList, Seeds, Size, Slice, Text, Unit, shape_of
 from bench.suite.guard import Guard, Rule
+from bench.suite.notation import PrintedText, filled
 from bench.suite.recipe import Changes, Precision, Recipe
 from bench.suite.table import Table
 
@@ -100,6 +101,7 @@ class Quantity(Table):
 
     value: float | None = None
     unit: Unit | None = None
+    printed: PrintedText | None = None  # a constant as its source prints it; says value and unit
     source: str | None = None
     where: str | None = None
     metric: MetricName | None = None
@@ -111,6 +113,11 @@ class Quantity(Table):
     image_size: int | None = None
     part: str | None = None
     at: At = "last"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_printed(cls, raw: Any) -> Any:
+        return filled(raw, "value")
 
 
 class Suite(Table):

@@ -11,6 +11,7 @@ from typing import Literal
 
 from bench.records import written
 from bench.records.metrics import Better
+from bench.records.printed import read
 from bench.statistics.intervals import Interval
 from bench.suite import expression
 from bench.suite.claim import Check
@@ -49,14 +50,15 @@ class Band:
             return cls(low, high, words, unit=shown)
         if check.published is None or check.kind == "open":
             return None
-        return cls.around(check.published, check.tolerance or 0.0, unit)
+        return cls.around(check.published, check.tolerance or 0.0, unit, check.printed)
 
     @classmethod
-    def around(cls, published: float, tolerance: float, unit: str | None) -> "Band":
-        """`published` ± `tolerance`."""
-        allowed = f" (± {written.tolerance(tolerance, unit, published)})" if tolerance else ""
-        words = f"the published {printed(published, unit)}{allowed}"
-        return cls(published - tolerance, published + tolerance, words, unit=written.as_printed(unit, published))
+    def around(cls, published: float, tolerance: float, unit: str | None, text: str | None = None) -> "Band":
+        """`published` ± `tolerance`; `text` is how the source prints it, where the suite says so."""
+        allowed = f" (± {written.tolerance(tolerance, unit, published, text)})" if tolerance else ""
+        words = f"the published {printed(published, unit, text)}{allowed}"
+        steps = written.as_printed(unit, published, text=text)
+        return cls(published - tolerance, published + tolerance, words, unit=steps)
 
     def references(self, place: Place) -> list[float]:
         """The numbers that a value in this place must not be mistaken for, once it is rounded: those it lies beyond."""
@@ -97,7 +99,7 @@ def rounding(check: Check, published: float) -> float:
     """How far the source's arithmetic may be off: by rounding alone, which is not the tolerance of a measurement."""
     if check.tolerance is not None and (check.measured is None or check.kind in ("arithmetic", "cost")):
         return check.tolerance
-    return half_unit(published)
+    return read(check.printed, check.unit).half if check.printed else half_unit(published)
 
 
 def half_unit(value: float) -> float:
@@ -107,9 +109,9 @@ def half_unit(value: float) -> float:
     return float(Decimal(5).scaleb(exponent - 1))
 
 
-def printed(value: float, unit: str | None) -> str:
+def printed(value: float, unit: str | None, text: str | None = None) -> str:
     """A published number with the digits it was printed with, and its unit."""
-    return written.with_unit(*written.published(value, unit))
+    return written.with_unit(*written.published(value, unit, text))
 
 
 def measured(interval: Interval, unit: str | None, note: str, beside: Sequence[float] = ()) -> str:
@@ -132,9 +134,10 @@ def measured(interval: Interval, unit: str | None, note: str, beside: Sequence[f
     return f"{alone} ({low} to {written.with_unit(high, scale.unit)}, {note})"
 
 
-def against(published: float, point: float, unit: str | None, better: Better) -> str:
+def against(published: float, point: float, unit: str | None, better: Better, text: str | None = None) -> str:
     """By how much a value differs from the published one, and which way: a count is more or fewer, never better."""
-    steps = written.as_printed(written.difference_unit(unit), published)
+    percent = written.difference_unit(unit) != unit
+    steps = written.as_printed(written.difference_unit(unit), published, text=None if percent else text)
     off = written.amount(point - published, steps, signed=True)
     if better == "neither":
         return f"off by {off}"

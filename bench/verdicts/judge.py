@@ -43,6 +43,7 @@ class CheckVerdict:
     reason: str  # one sentence, with its numbers
     unit: str | None = None
     published: float | None = None
+    printed: str | None = None  # the same as its source prints it, where the suite says how
     low: float | None = None  # the band in which the claim is true; None is open to that side
     high: float | None = None
     tolerance_why: str | None = None
@@ -150,8 +151,8 @@ class _Court:
         """The source's arithmetic and the measurement, each judged alone; the stronger word stands."""
         band = Band.of(check)
         edges = (band.low, band.high) if band else (None, None)
-        blank = CheckVerdict(check.says, check.kind, "not measured", "", check.unit, check.published, *edges)
-        blank = replace(blank, tolerance_why=check.tolerance_why)
+        source = (check.unit, check.published, check.printed)
+        blank = CheckVerdict(check.says, check.kind, "not measured", "", *source, *edges, check.tolerance_why)
         try:
             check = self._in_its_unit(check)
         except UsageError as error:
@@ -183,7 +184,7 @@ class _Court:
         if isinstance(value, tuple):
             return replace(blank, reason=f"{text} is a list of numbers, which nothing published can equal.")
         if check.published is not None:
-            band = Band.around(check.published, bands.rounding(check, check.published), check.unit)
+            band = Band.around(check.published, bands.rounding(check, check.published), check.unit, check.printed)
         place = band.place(value, value) if band else "inside"
         beside = band.references(place) if band else []
         line = bands.calculation(text, self.constants, value, band.unit if band else check.unit, beside)
@@ -312,7 +313,7 @@ def _decided(
     if check.published is not None:
         single = evidence.rows.get(check.measured or "")
         better = METRICS[single[0].metric].better if single else "neither"
-        reason += f", {bands.against(check.published, interval.point, check.unit, better)}"
+        reason += f", {bands.against(check.published, interval.point, check.unit, better, check.printed)}"
     return "contradicted", place, f"{reason}."
 
 

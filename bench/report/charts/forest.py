@@ -174,15 +174,17 @@ def _distance(check: CheckVerdict) -> str:
 def numbers_beside(check: CheckVerdict) -> str:
     """`51,625,960, claimed 51,600,000`: what stands beside the verdict, short enough for the sheet."""
     if check.measured is None:
-        return "" if check.published is None else f"claimed {' '.join(written.published(check.published, check.unit))}"
+        if check.published is None:
+            return ""
+        return f"claimed {' '.join(written.published(check.published, check.unit, check.printed))}"
     published = [check.published] if check.published is not None else []
-    shown = written.scale(written.as_printed(check.unit, *published), check.measured.point)
+    shown = written.scale(written.as_printed(check.unit, *published, text=check.printed), check.measured.point)
     if check.verdict in ("contradicted", "inconsistent"):
         shown = shown.apart([check.measured.point], published)
     text = f"{shown.text(check.measured.point)} {shown.unit}".rstrip()
     if check.published is None:
         return text
-    value, unit = written.published(check.published, check.unit)
+    value, unit = written.published(check.published, check.unit, check.printed)
     if unit == shown.unit and len(text) + len(value) > _LONGEST:
         text = shown.text(check.measured.point)  # the claim's own sentence says what is counted
     return f"{text}, claimed {value}" + ("" if unit == shown.unit else f" {unit}")
