@@ -44,3 +44,26 @@ def rows(material, suite):
     from bench.verdicts.selection import selected
 
     return selected(suite.suite, suite.sha256, material.rows()).rows
+
+
+@pytest.fixture
+def no_data_of_the_machine(monkeypatch):
+    """A test says itself where data lies."""
+    monkeypatch.delenv("BENCH_DATA", raising=False)
+
+
+@pytest.fixture(scope="module")
+def hired():
+    """One crew of the gate for a file's tests: importing torch takes longer than a test."""
+    from bench.gate.pairs.crew import crew
+
+    with crew("cpu", os.environ, 60) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    """72 images of 8 pixels to train on and 40 to test on, of 4 classes."""
+    from bench.data.synthetic import synthetic
+
+    return synthetic(n_train=72, n_test=40, image_size=8, n_classes=4)

@@ -10,10 +10,7 @@ from bench.data import decoding, image_files, image_folder
 from bench.data.colours import rgb
 from bench.errors import DataAbsent, DataCorrupt
 
-
-@pytest.fixture(autouse=True)
-def no_data_of_the_machine(monkeypatch):
-    monkeypatch.delenv("BENCH_DATA", raising=False)
+pytestmark = pytest.mark.usefixtures("no_data_of_the_machine")
 
 
 def flat(value, kind) -> Image.Image:

@@ -21,10 +21,7 @@ needs_full_data = pytest.mark.skipif(
     not (FULL / "cifar10").is_dir(), reason="the complete CIFAR is not here: name its folder with BENCH_DATA"
 )
 
-
-@pytest.fixture(autouse=True)
-def no_data_of_the_machine(monkeypatch):
-    monkeypatch.delenv("BENCH_DATA", raising=False)
+pytestmark = pytest.mark.usefixtures("no_data_of_the_machine")
 
 
 def write_image(path: Path, width: int, height: int, seed: int = 0) -> Path:

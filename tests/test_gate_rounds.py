@@ -3,7 +3,6 @@
 import itertools
 import json
 import math
-import os
 import random
 import sys
 import time
@@ -15,7 +14,6 @@ from bench import machine
 from bench.execution.processes import WorkerFailed
 from bench.gate.pairs import rounds
 from bench.gate.pairs.compare import compare
-from bench.gate.pairs.crew import crew
 from bench.gate.pairs.rounds import (
     Side,
     Subject,
@@ -86,13 +84,6 @@ def after(first: int, confirmation: int = 0):
         return "confirm" if len(fresh) < confirmation else "pass"
 
     return decide
-
-
-@pytest.fixture(scope="module")
-def hired():
-    """One crew for all: importing torch takes longer than a test."""
-    with crew("cpu", os.environ, 60) as found:
-        yield found
 
 
 @pytest.fixture(autouse=True)

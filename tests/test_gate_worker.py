@@ -75,12 +75,6 @@ def asked(tree: Path, factory: str = "plain", args: dict | None = None, **change
     return {**job(subject, Side(tree), "cpu", 0.0), "padding_bytes": 100, **changes}
 
 
-@pytest.fixture(scope="module")
-def hired():
-    with crew("cpu", os.environ, 60) as found:
-        yield found
-
-
 def test_a_worker_answers_with_the_seconds_of_as_many_forwards_as_it_is_asked_for(tree, hired):
     with closing(hired.worker("baseline", sys.executable, 1, 0)) as worker:
         ready = worker.ask(asked(tree))

@@ -25,10 +25,7 @@ transforms = torchvision.transforms
 SIZES = [(120, 80), (61, 133), (500, 20), (64, 64), (20, 300), (333, 97)]
 CROP = {"name": "resized_crop", "scale": [0.08, 1.0], "ratio": [3 / 4, 4 / 3], "interpolation": "random"}
 
-
-@pytest.fixture(autouse=True)
-def no_data_of_the_machine(monkeypatch):
-    monkeypatch.delenv("BENCH_DATA", raising=False)
+pytestmark = pytest.mark.usefixtures("no_data_of_the_machine")
 
 
 def photograph(path, mode="RGB", size=(96, 72), seed=0, **save):

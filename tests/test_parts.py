@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import nn
 
-from bench.data.synthetic import synthetic
 from bench.execution.context import Context
 from bench.measures.instruments.model import call_factory
 from bench.models.hybrid_mixer import hybrid_mixer
@@ -27,11 +26,6 @@ def two_threads():
     torch.set_num_threads(2)
     yield
     torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def dataset():
-    return synthetic(n_train=72, n_test=40, image_size=8, n_classes=4)
 
 
 def mixer(dropout=0.0, seed=11):

@@ -19,10 +19,7 @@ from bench.errors import DataAbsent, DataCorrupt, UsageError
 CELL = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
 SMALL = replace(cifar.CIFAR10, rows={"train": 40, "test": 20})
 
-
-@pytest.fixture(autouse=True)
-def no_data_of_the_machine(monkeypatch):
-    monkeypatch.delenv("BENCH_DATA", raising=False)
+pytestmark = pytest.mark.usefixtures("no_data_of_the_machine")
 
 
 def noise(count: int, size: int = 32) -> np.ndarray:

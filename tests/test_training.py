@@ -10,8 +10,6 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from bench.data.dataset import Dataset
-from bench.data.synthetic import synthetic
 from bench.errors import MeasurementError
 from bench.execution.context import Context, Progress
 from bench.suite.recipe import Recipe
@@ -22,11 +20,6 @@ from bench.training.loop import train
 from bench.training.schedules import learning_rate
 
 LEAST = {"epochs": 2, "batch_size": 16, "optimizer": "adamw", "lr": 3e-3}
-
-
-@pytest.fixture(scope="module")
-def dataset() -> Dataset:
-    return synthetic(n_train=72, n_test=40, image_size=8, n_classes=4)
 
 
 def model(dropout=0.0):
