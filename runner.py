@@ -220,12 +220,14 @@ def schema() -> None:
 
 
 @bench.command(name="list")
-@click.argument("what", type=click.Choice(["suites", "models", "datasets", "measures", "metrics", "claims", "runs"]))
+@click.argument(
+    "what", type=click.Choice(["suites", "models", "datasets", "measures", "evaluations", "metrics", "claims", "runs"])
+)
 @suites_argument(required=False)
 @store_option
 @json_option
 def list_(what: str, suites: tuple[Path, ...], store: str, as_json: bool) -> None:
-    """List suites, models, data sets, measures, metrics, claims or runs."""
+    """List suites, models, data sets, measures, evaluations, metrics, claims or runs."""
     from bench.commands import listing, loading, terminal
 
     if what == "runs":

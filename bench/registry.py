@@ -134,6 +134,20 @@ class Registry:
         }
 
 
+class Evaluations(Registry):
+    """Numbers that are worked out from logits and labels, each under the name of its metric."""
+
+    def register(self, name: str, **said: Any) -> Callable[[Factory], Factory]:
+        """Decorator: offer a function of logits (N, C) and labels (N,) under the name of a metric.
+
+        Args:
+            said: `unit`, `better`, `meaning` and other fields of `Metric`, where nothing else declares it.
+        """
+        if said:
+            metrics.register(metrics.evaluated(name, **said))
+        return super().register(name)
+
+
 class Plugin(NamedTuple):
     """A plug-in as a suite names it: a module, or a `.py` file relative to the suite's folder."""
 
@@ -158,10 +172,12 @@ def read_plugin(name: str, beside: Path) -> None:
         )
         for each in (module, *followed.values()):
             named = replace(offers(each.text), open=frozenset(KINDS)) if unseen else offers(each.text)
-            for registry in (models, datasets, measures):
+            for registry in (models, datasets, measures, evaluations):
                 registry.promise(Plugin(name, beside), named)
             for positional, given in named.metrics:
                 metrics.register(metrics.Metric(*positional, **given))
+            for name, said in named.evaluated:
+                metrics.register(metrics.evaluated(name, **said))
     except (SyntaxError, ValueError, TypeError, OSError) as error:
         raise UsageError(f"plug-in '{name}': {type(error).__name__}: {error}") from error
 
@@ -288,3 +304,5 @@ class _Told:
 models = Registry("model", "bench.models")
 datasets = Registry("dataset", "bench.data")
 measures = Registry("measure", "bench.measures")
+evaluations = Evaluations("evaluation", "bench.evaluations")
+FROM_LOGITS = ("accuracy", "evaluate")  # the measures after which evaluations are called

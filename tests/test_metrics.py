@@ -8,7 +8,7 @@ from bench.records import metrics
 from bench.records.metrics import METRICS, Metric, conditions, depends, from_anywhere, register
 
 DECODING = Metric("decode_s", "s", "lower", 1, "decoding", "seconds to decode one image", depends="machine")
-TOP5 = Metric("test_top5_pct", "%", "higher", 1, "top5", "share of test images", depends="data", on_test_images=True)
+TOP5 = Metric("test_top3_pct", "%", "higher", 1, "top3", "share of test images", depends="data", on_test_images=True)
 
 
 @pytest.fixture(autouse=True)

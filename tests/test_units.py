@@ -168,7 +168,7 @@ def test_the_names_of_a_suite_have_the_units_of_their_metrics_and_claims():
             "size": {"metric": "params"},
             "losses": {"metric": "test_loss", "at": "all"},
             "patch": {"value": 16, "unit": "1"},
-            "wrong": {"value": 16, "unit": "metres"},
+            "wrong": {"value": 16, "unit": "seconds"},
         },
         "claims": {"A": {"published": 5, "unit": "%"}, "B": {"unit": "%"}},
     }

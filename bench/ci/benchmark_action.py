@@ -47,7 +47,7 @@ def _belongs(figure: OutcomeFigure, better: str) -> bool:
 def _entry(outcome: CiOutcome, figure: OutcomeFigure) -> dict[str, str | float]:
     entry: dict[str, str | float] = {
         "name": f"{outcome.group} / {outcome.name} / {figure.name}",
-        "unit": UNITS[figure.unit],
+        "unit": UNITS.get(figure.unit, figure.unit),
         "value": figure.value,
         "extra": "\n".join(filter(None, (f"{outcome.word}: {outcome.reason}", outcome.command))),
     }

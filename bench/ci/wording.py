@@ -46,6 +46,6 @@ def amount(figure: OutcomeFigure) -> str:
     known = [end for end in (figure.value, figure.low, figure.high) if end is not None]
     scale = written.scale(figure.unit, *known)
     if len(known) == 1 and figure.unit in COUNTS and float(figure.value).is_integer():
-        scale = written.Scale(UNITS[figure.unit])
+        scale = written.Scale(UNITS.get(figure.unit, figure.unit))
     number = f"{scale.text(figure.value)} {scale.unit}".rstrip()
     return " ".join(filter(None, (number, bounds(figure))))

@@ -6,7 +6,7 @@ Reads suites and the registry's names only, so that a list appears at once.
 from collections.abc import Callable, Sequence
 
 from bench.records.metrics import METRICS
-from bench.registry import Registry, datasets, measures, models
+from bench.registry import Registry, datasets, evaluations, measures, models
 from bench.suite.arguments import parameters
 from bench.suite.read import LoadedSuite
 
@@ -67,5 +67,6 @@ ROWS: dict[str, Callable[[Sequence[LoadedSuite]], list[Row]]] = {
     "models": _names(models),
     "datasets": _names(datasets),
     "measures": _names(measures),
+    "evaluations": _names(evaluations),
     "metrics": metrics,
 }

@@ -28,7 +28,7 @@ from bench.execution.outcome import without_value
 from bench.execution.processes import as_line
 from bench.execution.server import Pipe, die_with_parent, preloadable, serve
 from bench.records.measurement import Reading
-from bench.records.metrics import METRICS
+from bench.records.metrics import METRICS, declare
 from bench.registry import load_plugin
 
 assert torch
@@ -104,6 +104,8 @@ def _measure(job: Job, writer: BinaryIO) -> None:
         progress=Telling(writer),
     )
     try:
+        for each in job.metrics:
+            declare(each)
         for name, beside in job.plugins:
             load_plugin(name, Path(beside))
         fix_conditions(around.device, around.threads)

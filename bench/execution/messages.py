@@ -5,7 +5,7 @@ Opens no pipe and starts no process.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,7 @@ class Job:
     case: Case
     plugins: list[tuple[str, str]]
     surroundings: Surroundings
+    metrics: list[Metric] = field(default_factory=list)  # that suites declare
 
 
 _ADAPTERS: dict[type, TypeAdapter[Any]] = {}

@@ -56,7 +56,9 @@ def outcome(case: Case, environment: Environment, measured: Measured, started: d
 
 def without_value(case: Case, status: Status, reason: str) -> Reading:
     """Why a case has no value. Where its measure has no metric of its own, the measure's name stands for one."""
-    metric = next((metric.name for metric in METRICS.values() if metric.measure == case.measure), case.measure)
+    metric = next(
+        (metric.name for metric in METRICS.values() if case.measure in (metric.measure, metric.also)), case.measure
+    )
     return Reading(metric, None, status=status, reason=reason)
 
 

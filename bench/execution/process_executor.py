@@ -23,7 +23,7 @@ from bench.execution.processes import can_fork
 from bench.execution.workers import CannotStart, Event, Forking, Starting, Worker, Workers
 from bench.plan.case import Case
 from bench.records.measurement import DataFacts, Environment, Reading, Status
-from bench.records.metrics import METRICS, Metric, register
+from bench.records.metrics import METRICS, Metric, declared, register
 
 MOST_HEARD = 10_000  # words in a row, then somebody looks at the clock again
 GRACE_S = 5.0  # for a worker that is done, or was killed, to be gone
@@ -149,7 +149,7 @@ class ProcessExecutor:
             started, begun = datetime.now(UTC), time.monotonic()
             try:
                 plugins = [(name, beside) for name, beside in self._plugins.get(case.suite, ())]
-                worker = self._workers.start(messages.asked(Job(case, plugins, self._around)))
+                worker = self._workers.start(messages.asked(Job(case, plugins, self._around, declared())))
             except CannotStart as error:
                 found = Measured(None, [without_value(case, "failed", pathless(str(error), self._context))], False)
                 lost.append(outcome(case, self.environment, found, started, time.monotonic() - begun))

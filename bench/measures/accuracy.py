@@ -10,17 +10,24 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
+import torch
+from torch import Tensor, nn
+
 from bench.data.dataset import Dataset
 from bench.data.image_files import ImageFiles
 from bench.errors import MeasurementError
 from bench.execution.context import Context
+from bench.measures.instruments.from_logits import MOST_LOGITS, evaluated, try_out
 from bench.measures.instruments.model import LAYOUTS, build
 from bench.measures.instruments.weights import weight_readings
 from bench.plan.case import Case, plain
 from bench.records.measurement import DataFacts, Reading, canonical_json
 from bench.registry import datasets, measures
 from bench.suite.recipe import Recipe
-from bench.training.loop import EpochResult, train
+from bench.training import augment
+from bench.training.batches import ImageSource
+from bench.training.loop import EVALUATION_BATCH, EpochResult, train
+from bench.training.step import autocast
 
 
 @measures.register("accuracy")
@@ -31,7 +38,8 @@ def accuracy(case: Case, context: Context) -> Iterator[DataFacts | Reading]:
     the epoch on all test images; `epoch_s`, `train_fps` are those of the training alone. A loss that was not finite is
     a reading without a value that says where, and which layer was the first to hold a NaN or an infinity. The last
     `test_top1_pct` carries which test images were right (`records.unpacked_bits`), so that models can be paired.
-    Of a Mixer the filters and token-mixing weights after the last epoch follow, for pictures.
+    Of a Mixer the filters and token-mixing weights after the last epoch follow, for pictures; at last what the
+    evaluations say of the logits then: top-5, calibration error, and those of plug-ins.
 
     Raises:
         MeasurementError: the case has no data set, recipe or seed, or they do not fit together.
@@ -45,6 +53,7 @@ def accuracy(case: Case, context: Context) -> Iterator[DataFacts | Reading]:
     # Weights stay in float32 for either precision; the loop casts what the recipe wants cast.
     model = build(replace(case, precision="float32"), device=context.device, seed=case.seed)
     yield DataFacts(dataset.sha256, len(dataset.train_labels), len(dataset.test_labels))
+    try_out(len(dataset.test_labels), case.num_classes)
     layout, keep = LAYOUTS[case.layout], checkpoint_file(case, context)
     yield from weight_readings(model, 0)
     code = case.code_sha256
@@ -53,6 +62,24 @@ def accuracy(case: Case, context: Context) -> Iterator[DataFacts | Reading]:
     ):
         yield from readings(result)
     yield from weight_readings(model, recipe.epochs)
+    if len(dataset.test_labels) * case.num_classes <= MOST_LOGITS:
+        yield from evaluated(*_test_logits(model, dataset, recipe, context, layout), epoch=recipe.epochs)
+
+
+@torch.inference_mode()
+def _test_logits(
+    model: nn.Module, dataset: Dataset, recipe: Recipe, context: Context, layout: torch.memory_format
+) -> tuple[Tensor, Tensor]:
+    """Logits float32 (N, C) and labels (N,) of the test set on the CPU, as the loop evaluates after an epoch."""
+    given = dataset if recipe.normalize == "dataset" else recipe.normalize
+    source = ImageSource.of(dataset.test_images, dataset.test_labels, context.device)
+    model.eval()
+    found = []
+    for rows in torch.arange(len(source)).split(EVALUATION_BATCH):
+        images = augment.augment(source.batch(rows)[0], (), (), given.mean, given.std)
+        with autocast(recipe.precision, context.device):
+            found.append(model(images.contiguous(memory_format=layout)).float().cpu())
+    return torch.cat(found), source.labels.cpu()
 
 
 def checkpoint_file(case: Case, context: Context) -> Path | None:

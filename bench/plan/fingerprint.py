@@ -22,6 +22,7 @@ import bench
 from bench.errors import UsageError
 from bench.plan.case import Case
 from bench.records.measurement import CodePart, canonical_json
+from bench.registry import FROM_LOGITS
 from bench.source import finding, following, meaning, remembered
 from bench.source.finding import Module
 from bench.source.offers import offers
@@ -112,6 +113,8 @@ class Code:
         if not all(roots.values()):
             return None
         roots["measure"] = self._of_plugins(case.measure, "measures")
+        if case.measure in FROM_LOGITS:
+            roots["evaluation"] = self._evaluations()
         roots["data"] = self._of_plugins(case.dataset, "datasets") if case.dataset else []
         try:
             closures = {role: [self._closure(*root) for root in found] for role, found in roots.items()}
@@ -171,6 +174,10 @@ class Code:
         head = name.partition(":")[0]
         every = ((each, find) for modules, find in self._plugins for each in modules)
         return [(each, find) for each, find in every if head in offers(each.text).named.get(kind, {})][:1]
+
+    def _evaluations(self) -> list[tuple[Module, finding.Find]]:
+        every = [(each, find) for modules, find in self._plugins for each in modules]
+        return [(each, find) for each, find in every if offers(each.text).named.get("evaluations")]
 
     # What it is made of
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from bench.errors import NothingSelected, UsageError, near
 from bench.plan.case import Case
 from bench.records.metrics import METRICS
+from bench.registry import FROM_LOGITS, evaluations
 from bench.suite.recipe import Recipe
 from bench.suite.schema import MeasureTable, Profile, Quantity, Suite
 
@@ -104,9 +105,16 @@ def selected_by(quantity: Quantity, cases: Iterable[Case]) -> list[Case]:
 
 
 def yields(measure: str, metric: str) -> bool:
-    """Whether a measure yields a metric. A plug-in's measure may yield any."""
-    built_in = {each.measure for each in METRICS.values()}
-    return METRICS[metric].measure == measure or measure not in built_in
+    """Whether a measure yields a metric. A plug-in's measure and a command may yield any.
+
+    What is worked out from logits comes from every measure that has them.
+    """
+    found = METRICS[metric]
+    if measure in (found.measure, found.also):
+        return True
+    if measure in FROM_LOGITS:
+        return not found.measure and evaluations.knows(metric)
+    return measure not in {each.measure for each in METRICS.values()}
 
 
 def _expand(

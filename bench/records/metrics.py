@@ -5,7 +5,7 @@ changes, its protocol is raised, and comparisons with older rows answer "not com
 """
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from bench.errors import UsageError, near
 from bench.records import units
@@ -33,6 +33,7 @@ class Metric:
     decimals: int = 0
     depends: Depends = "machine"
     on_test_images: bool = False  # a share of test images, whose number bounds what it can tell
+    also: str = ""  # another measure that yields it
 
     @property
     def timed(self) -> bool:
@@ -40,7 +41,7 @@ class Metric:
         return self.depends == "machine" and self.unit not in _COUNTED
 
 
-# unit -> how it is written after a number; singular base units as stored.
+# unit -> how it is written after a number; singular base units as stored. Any other unit is written by its name.
 UNITS: dict[str, str] = {
     "parameters": "parameters",
     "macs": "MACs",
@@ -152,11 +153,31 @@ _TABLE = (
     ),
     Metric(
         "test_loss", "nats", "lower", 1, "accuracy",
-        "mean cross-entropy on the test set after the epoch", decimals=3, depends="data",
+        "mean cross-entropy, the negative log-likelihood, on the test set, of a training after the epoch", decimals=3,
+        depends="data", also="evaluate",
     ),
     Metric(
         "test_top1_pct", "%", "higher", 1, "accuracy",
-        "test accuracy after the epoch", decimals=2, depends="data", on_test_images=True,
+        "test accuracy, of a training after the epoch", decimals=2, depends="data", on_test_images=True,
+        also="evaluate",
+    ),
+    Metric(
+        "test_top5_pct", "%", "higher", 1, "accuracy",
+        "share of test images whose class is among the five likeliest, of a training after the last epoch", decimals=2,
+        depends="data", on_test_images=True, also="evaluate",
+    ),
+    Metric(
+        "test_ece_pct", "%", "lower", 1, "accuracy",
+        "expected calibration error of top-1 confidence, 15 bins of equal width, of a training after the last epoch",
+        decimals=2, depends="data", also="evaluate",
+    ),
+    Metric(
+        "class_top1_pct", "%", "higher", 1, "evaluate",
+        "test accuracy on the images of one class (part = its name)", decimals=2, depends="data",
+    ),
+    Metric(
+        "evaluate_fps", "images/s", "higher", 1, "evaluate",
+        "test images per second, read, decoded, transformed and classified", decimals=1, depends="machine",
     ),
     Metric(
         "epoch_s", "s", "lower", 1, "accuracy",
@@ -182,12 +203,53 @@ METRICS: dict[str, Metric] = {metric.name: metric for metric in _TABLE}
 
 
 def register(metric: Metric) -> Metric:
-    """Add a metric that a plug-in's measure yields: in a unit of `UNITS` or a quotient of them. Nothing is kept of one
-    that is refused.
+    """Add a metric that a plug-in's measure yields, in any unit of `records.units`. Nothing is kept of one that is
+    refused.
 
     Raises:
         ValueError: the name is taken by another metric, or the unit, the direction or what it depends on is not known.
     """
+    _check(metric)
+    if METRICS.setdefault(metric.name, metric) != metric:
+        raise ValueError(f"metric '{metric.name}' is already {METRICS[metric.name]}")
+    return metric
+
+
+def evaluated(name: str, **said: Any) -> Metric:
+    """A metric that an evaluation works out from logits: learned, unless it says otherwise.
+
+    Raises:
+        TypeError: a field that there is none, or `unit`, `better` or `meaning` is missing.
+    """
+    usual: dict[str, Any] = {"protocol": 1, "measure": "", "depends": "data", "decimals": 2}
+    return Metric(name, **(usual | said))
+
+
+def declare(metric: Metric) -> None:
+    """Add a metric that a suite declares; it takes the place of one that another suite, read before, declared.
+
+    Raises:
+        ValueError: the name is that of a metric of bench or of a plug-in, which says otherwise, or as in `register`.
+    """
+    _check(metric)
+    known = METRICS.get(metric.name)
+    if known is not None and known != metric and metric.name not in _DECLARED:
+        said = f"'{known.meaning}', in {known.unit}" if known.unit != "1" else f"'{known.meaning}'"
+        raise ValueError(f"metric '{metric.name}' is there already: {said}. Choose another name")
+    if known is None:
+        _DECLARED.add(metric.name)
+    METRICS[metric.name] = metric
+
+
+def declared() -> list[Metric]:
+    """The metrics that suites declared, which a process of its own has to be told."""
+    return [METRICS[name] for name in sorted(_DECLARED & METRICS.keys())]
+
+
+_DECLARED: set[str] = set()
+
+
+def _check(metric: Metric) -> None:
     try:
         units.of(metric.unit)
     except UsageError as error:
@@ -196,9 +258,6 @@ def register(metric: Metric) -> Metric:
         value = getattr(metric, field)
         if value not in known:
             raise ValueError(f"metric '{metric.name}': no {field} '{value}'.{near(str(value), [*known])}")
-    if METRICS.setdefault(metric.name, metric) != metric:
-        raise ValueError(f"metric '{metric.name}' is already {METRICS[metric.name]}")
-    return metric
 
 
 # What must be equal before two values of a metric may be compared, by what it depends on. Keys are columns of

@@ -1,11 +1,14 @@
 """What a unit is made of, so that sums can be refused, scales converted and products named: macs, h, %, images/s.
 
-Converts nothing itself and holds no words for readers: `written` does. Says only whether and by how much.
+Converts nothing itself and holds no words for readers: `written` does. Says only whether and by how much. Units are
+open: a name that is not known, such as mAP or dB, is a unit of its own, which fits nothing but itself.
 
 A well-kept library of units costs more at import than this whole floor may take, and knows neither that a
 multiply-accumulate is two FLOPs nor that a difference of two % is in points; a map of exponents does.
 """
 
+import difflib
+import re
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
@@ -15,7 +18,7 @@ from bench.errors import UsageError, near
 Share = Literal["", "%", "points"]
 
 # unit -> (what it counts, how many of those). Hundredths are handled apart, for two of them differ in points.
-_ATOMS: dict[str, tuple[str, int]] = {
+_ATOMS: dict[str, tuple[str, int | Fraction]] = {
     "flops": ("flops", 1),
     "macs": ("flops", 2),  # one multiplication, one addition
     "s": ("s", 1),
@@ -29,7 +32,16 @@ _ATOMS: dict[str, tuple[str, int]] = {
     "images": ("images", 1),
     "tokens": ("tokens", 1),
     "epochs": ("epochs", 1),
+    "ms": ("s", Fraction(1, 1000)),
+    "J": ("J", 1),
+    "mJ": ("J", Fraction(1, 1000)),
+    "kJ": ("J", 1000),
+    "MJ": ("J", 1_000_000),
+    "Wh": ("J", 3600),
+    "kWh": ("J", 3_600_000),
 }
+# A power is energy over time, so that watts times seconds are joules.
+_POWERS = {"W": 1, "kW": 1000}
 _SHARES: dict[str, Share] = {"%": "%", "points": "points"}
 _PURE = ("1", "ratio", "exponent")
 # Numbers of things: in a product with something else they say how often, as images and epochs do in a training's cost.
@@ -130,29 +142,72 @@ PURE = Unit()
 def of(name: str) -> Unit:
     """The unit of that name: a known one, or a product and quotient of known ones such as `flops/macs`.
 
+    A name that is not known is a unit of its own, unless it is a known one misspelt or written out.
+
     Raises:
-        UsageError: a part of the name is no unit; names the known ones.
+        UsageError: a part of the name can be no unit, or is another spelling of a known one, which is named.
     """
     if name in _SHARES:
         return Unit(factor=Fraction(1, 100), share=_SHARES[name])
     first, *others = name.split("/")
     found = PURE
     for sign, part in ((1, first), *((-1, other) for other in others)):
-        if part not in _ATOMS and part not in _PURE:
-            raise UsageError(f"no unit '{name}'.{near(part, [*_ATOMS, *_SHARES, *_PURE])}")
-        if part in _ATOMS:
-            key, factor = _ATOMS[part]
-            found = found.times(Unit({key: Fraction(1)}, Fraction(factor)), sign)
+        found = found.times(_part(part, name, sign), sign)
     return found
+
+
+def _part(part: str, name: str, sign: int = 1) -> Unit:
+    if part in _PURE:
+        return PURE
+    if part in _POWERS:
+        return Unit({"J": Fraction(1), "s": Fraction(-1)}, Fraction(_POWERS[part]))
+    if part in _ATOMS:
+        key, factor = _ATOMS[part]
+        return Unit({key: Fraction(1)}, Fraction(factor))
+    known = [*_ATOMS, *_POWERS, *_SHARES, *_PURE]
+    if sign < 0 and f"{part}s" in _COUNTS:
+        return _part(f"{part}s", name)  # J/image
+    if meant := _meant(part):
+        others = near(meant, known).removeprefix(f" Did you mean '{meant}'?")
+        raise UsageError(f"no unit '{name}'. Did you mean '{meant}'?{others}")
+    if not _OWN.fullmatch(part):
+        raise UsageError(f"no unit '{name}'.{near(part, known)} A unit of your own is one word, such as mAP or dB")
+    return Unit({part: Fraction(1)})
+
+
+_OWN = re.compile(r"([^\W\d_]|[°€£$])[\w%°·^-]{0,23}")  # a word that begins with a letter
+_LIKE = 0.8  # of two spellings, from which one is taken for a slip of the other
+# What is written out, or in another case or number, of a known unit.
+_WORDS = {
+    **dict.fromkeys(("second", "seconds", "sec", "secs"), "s"),
+    **dict.fromkeys(("minute", "minutes", "mins"), "min"),
+    **dict.fromkeys(("hour", "hours", "hrs"), "h"),
+    **dict.fromkeys(("percent", "percentage", "pct", "per_cent"), "%"),
+    **dict.fromkeys(("joule", "joules"), "J"),
+    **dict.fromkeys(("watt", "watts"), "W"),
+    **dict.fromkeys(("dollar", "dollars", "USD"), "usd"),
+    **dict.fromkeys(("param", "params", "parms"), "parameters"),
+}
+
+
+def _meant(part: str) -> str | None:
+    """The known unit that a name is another spelling of; None where it is a word of its own."""
+    if part in _WORDS or part.lower() in _WORDS:
+        return _WORDS.get(part) or _WORDS[part.lower()]
+    long = [unit for unit in _ATOMS if len(unit) > 3]
+    close = difflib.get_close_matches(part.lower(), long, n=1, cutoff=_LIKE)
+    # Of words that are much alike one is a slip of the other: `image`, `token`, `MACs`.
+    return close[0] if close else None
 
 
 def _nearest(key: str, power: Fraction, left: Fraction) -> tuple[str, Fraction]:
     """The largest atom of a kind that the scale is a multiple of, and what is left of the scale."""
     if power.denominator != 1:
         return key, left
-    for name, (of_kind, factor) in sorted(_ATOMS.items(), key=lambda atom: -atom[1][1]):
-        rest = left / Fraction(factor) ** int(power)
-        if of_kind == key and (rest == 1 or factor == 1 or (rest.denominator == 1 and power > 0)):
+    alike = [(Fraction(factor), name) for name, (of_kind, factor) in _ATOMS.items() if of_kind == key]
+    for factor, name in sorted(alike, key=lambda each: (left != each[0] ** int(power), -each[0])):
+        rest = left / factor ** int(power)
+        if rest == 1 or factor == 1 or (factor > 1 and rest.denominator == 1 and power > 0):
             return name, rest
     return key, left
 

@@ -11,11 +11,11 @@ from typing import Any
 
 from bench.source.following import parsed
 
-KINDS = ("models", "datasets", "measures", "metrics")
+KINDS = ("models", "datasets", "measures", "evaluations", "metrics")
 # What a factory is given whatever the suite says: a model its classes and size by name, a data set its folder and a
 # measure its case and context by their places.
 _GIVEN = {"models": {"num_classes", "image_size"}}
-_LEADING = {"datasets": 1, "measures": 2}
+_LEADING = {"datasets": 1, "measures": 2, "evaluations": 2}
 ANY = "**choice"  # stands for the options that every data set of bench takes
 
 
@@ -25,12 +25,13 @@ class Offers:
     read; `ANY` stands for the options of every data set.
 
     `open` holds the kinds of which there may be more, under names that no text says. `metrics` are the arguments that
-    each metric is made of, as positional and named values.
+    each metric is made of, as positional and named values; `evaluated` are those that come with an evaluation.
     """
 
     named: Mapping[str, Mapping[str, dict[str, str] | None]] = field(default_factory=dict)
     open: frozenset[str] = frozenset()
     metrics: tuple[tuple[tuple[Any, ...], Mapping[str, Any]], ...] = ()
+    evaluated: tuple[tuple[str, Mapping[str, Any]], ...] = ()
 
 
 @lru_cache(maxsize=512)
@@ -43,6 +44,7 @@ def offers(text: str) -> Offers:
     functions = {node.name: node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
     named: dict[str, dict[str, dict[str, str] | None]] = {kind: {} for kind in KINDS}
     unsaid: set[str] = set()
+    evaluated: list[tuple[str, Mapping[str, Any]]] = []
     for call, target in _registrations(tree):
         kind = kinds.get(_head(call.func))
         if kind in named and kind != "metrics":
@@ -50,11 +52,14 @@ def offers(text: str) -> Offers:
             if isinstance(name, str):
                 made = functions.get(target.id) if isinstance(target, ast.Name) else target
                 named[kind][name] = _arguments(made, kind)
+                said = {each.arg: _value(each.value, constants) for each in call.keywords if each.arg}
+                if kind == "evaluations" and said and _UNSAID not in said.values():
+                    evaluated.append((name, said))
             else:
                 unsaid.add(kind)
     metrics = [_metric(node, constants) for node in ast.walk(tree) if _is_metric(node)]
     unsaid |= {"metrics"} if None in metrics else set()
-    return Offers(named, frozenset(unsaid), tuple(each for each in metrics if each is not None))
+    return Offers(named, frozenset(unsaid), tuple(each for each in metrics if each is not None), tuple(evaluated))
 
 
 def _registrations(tree: ast.Module) -> Iterator[tuple[ast.Call, ast.AST | None]]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from bench.errors import SuiteError, UsageError, near
 from bench.registry import read_plugin
+from bench.suite import metrics_of
 from bench.suite.draft import Raw, drafted
 from bench.suite.references import reference_problems
 from bench.suite.schema import Suite
@@ -42,7 +43,7 @@ def load(path: Path, further: Further = lambda _: ()) -> LoadedSuite:
         SuiteError: every problem, each as `suites/x.toml [models.hybrid.args]: no key 'depht'. Did you mean 'depth'? …`
     """
     text, raw = _read(path)
-    missing = list(_plugin_problems(raw, path))
+    missing = [*_plugin_problems(raw, path), *metrics_of.declare(raw)]
     draft, misshapen = drafted(raw)
     if problems := [*missing, *misshapen, *reference_problems(draft)]:
         raise SuiteError([f"{path} {problem}" for problem in dict.fromkeys(problems)])
@@ -68,6 +69,7 @@ def load_all(paths: list[Path], further: Further = lambda _: ()) -> list[LoadedS
     for loaded in found:
         if (first := seen.setdefault(loaded.suite.id, loaded.path)) != loaded.path:
             problems.append(f"{loaded.path} [id]: '{loaded.suite.id}' is already the id of {first}")
+    problems += metrics_of.clashes((each.path, each.suite.metrics) for each in found)
     if problems:
         raise SuiteError(problems)
     return found

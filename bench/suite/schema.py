@@ -12,6 +12,7 @@ from bench.suite.claim import Claim
 from bench.suite.exhibits import Curve, Printed, TrainingCost
 from bench.suite.fields import Key, Layout, MetricName, SeedList, Seeds, Size, Slice, Text, Unit, shape_of
 from bench.suite.guard import Guard, Rule
+from bench.suite.metrics_of import MetricTable
 from bench.suite.notation import PrintedText, filled
 from bench.suite.recipe import Changes, Precision, Recipe
 from bench.suite.table import Table
@@ -129,6 +130,7 @@ class Suite(Table):
     summary: Text
     plugins: list[str] = []
     sources: dict[Key, Source] = {}
+    metrics: dict[Key, MetricTable] = {}
     models: dict[Key, Model] = {}
     datasets: dict[Key, DatasetTable] = {}
     recipes: dict[Key, Training] = {}

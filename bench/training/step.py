@@ -46,11 +46,7 @@ class Setting:
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Float32 weights, matrix products in half precision, where the recipe asks for it."""
-        kind = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(self.recipe.precision)
-        if kind is None:
-            return nullcontext()
-        # What is cached would be shared by all threads, and the first to be done would clear it.
-        return torch.autocast(self.context.device, dtype=kind, cache_enabled=self.context.device != "cpu")
+        return autocast(self.recipe.precision, self.context.device)
 
     def prepared(self, epoch: int) -> Iterator[Batch]:
         """The training batches of an epoch."""
@@ -65,6 +61,15 @@ class Setting:
         images, labels = self.test.batch(rows)
         values = augment.augment(images, (), (), self.mean, self.std)
         return values.contiguous(memory_format=self.layout), labels
+
+
+def autocast(precision: str, device: str) -> AbstractContextManager[Any]:
+    """Matrix products in half precision where `precision` is one."""
+    kind = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(precision)
+    if kind is None:
+        return nullcontext()
+    # What is cached would be shared by all threads, and the first to be done would clear it.
+    return torch.autocast(device, dtype=kind, cache_enabled=device != "cpu")
 
 
 def optimizer_of(model: nn.Module, recipe: Recipe, device: str) -> torch.optim.Optimizer:
