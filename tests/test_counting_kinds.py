@@ -89,7 +89,10 @@ def test_a_weight_that_the_head_shares_stays_when_the_head_goes(offer, layers):
     assert found["params"] == first + weights * 100 + 3 * 10
     # The bias goes, and the weight only where no other layer has it.
     assert found["params_headless"] == found["params"] - 10 - (0 if layers else 100)
-    assert found["params_by_module", "2"] == found["params_by_module", "4"] == 100 + 10
+    # It is listed with the first layer that has it, so that the modules add up to the whole.
+    assert found["params_by_module", "2"] == 100 + 10
+    assert found["params_by_module", "4"] == 10 + (0 if layers else 100)
+    assert sum(found["params_by_module", str(layer)] for layer in range(1, 5)) == found["params"]
 
 
 def test_a_module_that_is_used_twice_is_counted_once(offer):
@@ -126,7 +129,12 @@ def test_a_complex_weight_is_two_numbers_and_the_row_says_so(offer):
     assert found["params_headless"] == 2 * 48 * 10
     assert found["params_by_module", "head"] == 10 * 10 + 10
     assert told["params"] == told["params_trainable"] == "480 complex weights count as two real ones each"
-    assert told["macs"] == "a product of complex numbers counts as one"
+    assert (found["buffer_elements"], told["buffer_elements"]) == (
+        2 * 10,
+        "10 complex elements count as two real ones each",
+    )
+    assert found["macs"] == 4 * 48 * 10 + 10 * 10
+    assert told["macs"] == "a product of complex numbers counts as four of real ones"
 
 
 @pytest.mark.filterwarnings("error")
@@ -233,10 +241,14 @@ def test_a_view_and_a_copy_of_any_library_are_free_and_its_product_is_named(offe
 
 
 @pytest.mark.parametrize(("name", "free"), [
+    ("torchvision::nms", True), ("torchvision::roi_align", True), ("torchvision::deform_conv2d", False),
+    ("aten::special_expit", True), ("aten::_foreach_mul", True), ("aten::histc", True), ("aten::mse_loss", True),
+    ("aten::fake_quantize_per_tensor_affine", True), ("aten::linalg_cross", True), ("aten::_trilinear", False),
+    ("quantized::linear_dynamic", False), ("aten::_int_mm", False), ("aten::affine_grid_generator", False),
     ("aten::abs_", True), ("aten::permute_copy", True), ("aten::_weight_norm_interface", True),
     ("profiler::_record_function_enter_new", True), ("prims::view_of", True), ("some::clone", True),
     ("aten::_cdist_forward", False), ("aten::fft_rfft", False), ("aten::_fft_r2c", False), ("aten::lstm", False),
-    ("aten::addmm_", False), ("aten::outer", False), ("aten::_trilinear", False), ("some::product", False),
+    ("aten::addmm_", False), ("aten::outer", False), ("some::product", False),
     ("prim::PythonOp.x", False), ("aten::linalg_solve", False), ("aten::stft", False),
 ])  # fmt: skip
 def test_what_is_free_of_products_is_known_and_not_guessed(name, free):

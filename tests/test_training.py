@@ -263,3 +263,28 @@ def test_nothing_piles_up_from_epoch_to_epoch(dataset):
 def test_a_seed_is_derived_for_each_purpose():
     assert len({derive(seed, epoch, what) for seed in (0, 1) for epoch in (1, 2) for what in ("layers", "images")}) == 8
     assert all(0 <= derive(seed) < 2**63 for seed in range(50))
+
+
+class Turned(nn.Module):
+    """Images through a complex layer, whose sizes are what is learned from."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(11)
+        self.turn, self.head = nn.Linear(192, 8, dtype=torch.complex64), nn.Linear(8, 4)
+
+    def forward(self, images):
+        return self.head(self.turn(images.flatten(1).to(torch.complex64)).abs())
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
+def test_a_complex_weight_learns_with_both_its_halves(dataset, optimizer, precision):
+    trained, before = Turned(), Turned().turn.weight
+    changes = {"optimizer": optimizer, "precision": precision, "clip_norm": 1.0}
+    curve = run(dataset, changes, network=trained)[1]
+    weight = trained.turn.weight.detach()
+    assert weight.dtype == torch.complex64
+    assert (weight.real - before.real).abs().min() > 0
+    assert (weight.imag - before.imag).abs().min() > 0
+    assert curve[-1].train_loss < curve[0].train_loss

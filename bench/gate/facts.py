@@ -12,12 +12,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.jit import ScriptModule
 
 from bench.errors import BenchError, MeasurementError
 from bench.gate.baseline import Accepted, Facts, ModuleFacts
-from bench.measures.instruments.counters import Recorder, attention_in_parts
-from bench.measures.instruments.meta_device import QuickShapes
+from bench.measures.instruments.counters import Recorder, recording
 from bench.measures.instruments.model import build, images
+from bench.measures.instruments.parameters import owned
+from bench.measures.instruments.wrappers import Attempt, tensors, uncompiled, unwrapped
 from bench.plan.case import Case
 from bench.registry import OTHERS_ERRORS
 from bench.suite.schema import Suite
@@ -55,10 +57,8 @@ def facts(case: Case) -> Facts:
     Raises:
         MeasurementError: the model cannot be built or cannot run one image; with its own words.
     """
-    try:
+    with Attempt():  # some models read values while they run, and the meta device has none
         return _facts_on(case, "meta")
-    except REFUSALS:
-        pass  # some models read values while they run, and the meta device has none
     try:
         return _facts_on(case, "cpu")
     except REFUSALS as error:
@@ -67,17 +67,11 @@ def facts(case: Case) -> Facts:
 
 
 def _facts_on(case: Case, device: str) -> Facts:
-    model, batch = build(case, device=device).eval(), images(case, batch_size=1, device=device)
-    with (
-        torch.no_grad(),
-        attention_in_parts(),
-        QuickShapes(),
-        Recorder() as recorder,
-        _by_module(model, recorder) as at,
-    ):
+    model, batch = unwrapped(build(case, device=device)).eval(), images(case, batch_size=1, device=device)
+    with torch.no_grad(), uncompiled(), recording() as recorder, _by_module(model, recorder) as at:
         output = model(batch)
     modules = _owned(model, at.macs)
-    outputs = list(_tensors(output))
+    outputs = list(tensors(output))
     return Facts(
         input=list(batch.shape),
         output=list(output.shape) if isinstance(output, Tensor) else [list(one.shape) for one in outputs],
@@ -90,16 +84,6 @@ def _facts_on(case: Case, device: str) -> Facts:
         uncounted=dict(sorted(recorder.tally.unknown.items())),
         modules=modules,
     )
-
-
-def _tensors(output: object) -> Iterator[Tensor]:
-    if isinstance(output, Tensor):
-        yield output
-    elif isinstance(output, dict):
-        yield from _tensors(list(output.values()))
-    elif isinstance(output, (list, tuple)):
-        for one in output:
-            yield from _tensors(one)
 
 
 @dataclass
@@ -134,7 +118,7 @@ def _by_module(model: nn.Module, recorder: Recorder) -> Iterator[_Place]:
 
     hooks = []
     for path, module in model.named_modules():
-        if path:
+        if path and not isinstance(module, ScriptModule):  # whose code is its innermost ordinary module's
             hooks += [module.register_forward_pre_hook(enter(path)), module.register_forward_hook(leave)]
     yield place
     place.advance(recorder.tally.total)
@@ -145,12 +129,13 @@ def _by_module(model: nn.Module, recorder: Recorder) -> Iterator[_Place]:
 def _owned(model: nn.Module, macs: Counter[str]) -> dict[str, ModuleFacts]:
     """What each module owns itself. What two share belongs to the first that has it, so that it is counted once."""
     params, frozen, buffers = Counter[str](), Counter[str](), Counter[str]()
-    for name, parameter in model.named_parameters():
+    parameters = dict(model.named_parameters())
+    for name, count in owned(parameters).items():
         owner = name.rpartition(".")[0] or ITSELF
-        params[owner] += parameter.numel()
-        frozen[owner] += 0 if parameter.requires_grad else parameter.numel()
-    for name, buffer in model.named_buffers():
-        buffers[name.rpartition(".")[0] or ITSELF] += buffer.numel()
+        params[owner] += count
+        frozen[owner] += 0 if parameters[name].requires_grad else count
+    for name, count in owned(dict(model.named_buffers())).items():
+        buffers[name.rpartition(".")[0] or ITSELF] += count
     paths = [ITSELF, *(path for path, _ in model.named_modules() if path)]
     found = {
         path: ModuleFacts(params=params[path], frozen=frozen[path], buffers=buffers[path], macs=macs[path])

@@ -20,12 +20,14 @@ from bench.cost.closed_forms import Counts, closed_form
 from bench.execution.context import Context
 from bench.measures.instruments.counters import Tally, count_fvcore, count_torch, explain_difference, listed
 from bench.measures.instruments.model import build, images
+from bench.measures.instruments.parameters import below, complex_note, owned_parameters, real_numbers
 from bench.measures.instruments.wrappers import Attempt, tensors, unwrapped
 from bench.plan.case import Case
 from bench.records.measurement import Reading
 from bench.registry import measures
 
 TOLERANCE = 0.001  # of the larger count
+COMPLEX_PRODUCTS = "a product of complex numbers counts as four of real ones"
 DEEPEST = 2  # levels of modules whose parameters are listed: `stem` and `stem.depthwise`
 
 
@@ -102,43 +104,52 @@ def first_line(error: Exception | None) -> str:
 
 def parameter_rows(model: nn.Module, num_classes: int, closed: Counts | None) -> Iterator[Reading]:
     """Parameters in total, trainable, without the head and by module, and the elements held in buffers."""
-    total, head = parameters(model), classifier_head(model, num_classes)
-    yield checked("params", total, closed.params if closed else total, note=complex_note(model))
-    yield Reading("params_trainable", parameters(model, trainable=True), reason=complex_note(model))
+    own, note = owned_parameters(model), complex_note(model.parameters())
+    total, head = sum(own.values()), classifier_head(model, num_classes)
+    if total == 0 and (frozen := frozen_script(model)):
+        yield Reading("params", None, status="failed", reason=frozen)
+    else:
+        yield checked("params", total, closed.params if closed else total, note=note)
+    trainable = real_numbers(one for one in model.parameters() if one.requires_grad)
+    yield Reading("params_trainable", trainable, reason=note)
     if head is None:
         reason = f"no linear layer or 1 x 1 convolution has {num_classes} outputs"
         yield Reading("params_headless", None, status="failed", reason=reason)
     else:
-        headless = total - owned_alone(head, model)
-        yield checked("params_headless", headless, closed.params_headless if closed else headless)
+        headless = outside(head, model)
+        yield checked("params_headless", headless, closed.params_headless if closed else headless, note=note)
+    yield from module_rows(model, own)
+    buffers = list(model.buffers())
+    yield Reading("buffer_elements", real_numbers(buffers), reason=complex_note(buffers, "elements"))
+
+
+def module_rows(model: nn.Module, own: dict[str, int]) -> Iterator[Reading]:
+    """The parameters of each module down to `DEEPEST`; what several share is the first one's, and the others say so."""
     for path, module in model.named_modules():
-        if path and path.count(".") < DEEPEST and parameters(module):
-            yield Reading("params_by_module", parameters(module), part=path)
-    yield Reading("buffer_elements", sum(buffer.numel() for buffer in model.buffers()))
+        its = list(module.parameters())
+        if not path or path.count(".") >= DEEPEST or not its:
+            continue
+        count = below(path, own)
+        shared = real_numbers(its) - count
+        notes = [complex_note(its), f"{shared:,} more are those of a module before it" if shared else None]
+        yield Reading("params_by_module", count, part=path, reason="; ".join(filter(None, notes)) or None)
 
 
-def parameters(module: nn.Module, trainable: bool = False) -> int:
-    """Parameters of a module, a shared one counted once; only those with a gradient if `trainable`."""
-    return sum(size(one) for one in module.parameters() if one.requires_grad or not trainable)
-
-
-def owned_alone(head: nn.Module, model: nn.Module) -> int:
-    """Parameters that go with the head: a weight that a layer outside of it has too stays."""
+def outside(head: nn.Module, model: nn.Module) -> int:
+    """Parameters without the head: a weight that a layer outside of it has too stays."""
     inside_head = {id(module) for module in head.modules()}
     others = [module for module in model.modules() if id(module) not in inside_head]
-    kept = {id(one) for module in others for one in module.parameters(recurse=False)}
-    return sum(size(one) for one in head.parameters() if id(one) not in kept)
+    return real_numbers(one for module in others for one in module.parameters(recurse=False))
 
 
-def size(parameter: Tensor) -> int:
-    """Real numbers in a parameter: a complex one is two."""
-    return parameter.numel() * (2 if parameter.is_complex() else 1)
-
-
-def complex_note(model: nn.Module) -> str | None:
-    """What a reader of a count of parameters has to know where some are complex."""
-    found = sum(one.numel() for one in model.parameters() if one.is_complex())
-    return f"{found:,} complex weights count as two real ones each" if found else None
+def frozen_script(model: nn.Module) -> str | None:
+    """Why a script has no parameter: `torch.jit.freeze` made constants of them, which are not told from others."""
+    if not isinstance(model, ScriptModule):
+        return None
+    graph = model.inlined_graph  # its nodes live as long as it does
+    constants = [node for node in graph.nodes() if node.kind() == "prim::Constant" and node.hasAttribute("value")]
+    frozen = any(node.kindOf("value") == "t" for node in constants)
+    return "the weights of a frozen script are constants of its graph and no parameters" if frozen else None
 
 
 def classifier_head(model: nn.Module, num_classes: int) -> nn.Module | None:
@@ -181,7 +192,7 @@ def mac_rows(seen: Look, closed: Counts | None) -> Iterator[Reading]:
     if problems:
         yield Reading("macs", None, status="failed", reason="; ".join(problems))
     else:
-        notes = [seen.note, "a product of complex numbers counts as one" if complex_note(seen.model) else None]
+        notes = [seen.note, COMPLEX_PRODUCTS if seen.torch.complex else None]
         yield Reading("macs", seen.torch.total, reason="; ".join(note for note in notes if note) or None)
     for operator, macs in seen.torch.macs.items():
         yield Reading("macs_by_operator", macs, part=operator.removeprefix("aten::"))  # `bmm`: suites name these

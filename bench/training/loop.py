@@ -28,7 +28,7 @@ from bench.training.batches import ImageSource
 from bench.training.causes import NOT_SEEN, first_cause
 from bench.training.recorded import StepRecorder, recordable
 from bench.training.schedules import learning_rate
-from bench.training.step import Setting, loss_of, met, optimizer_of, parts_of, randomness, step, update
+from bench.training.step import Setting, loss_of, met, optimizer_of, parts_of, randomness, real_alone, step, update
 
 EVALUATION_BATCH = 500
 # What may change between two starts of one case. A difference in anything else is no business of a loop's.
@@ -124,7 +124,7 @@ def _prepare(
         context=context,
         layout=layout,
     )
-    if recordable(recipe, context.device):
+    if recordable(recipe, context.device) and real_alone(model):
         recorder = StepRecorder(partial(update, setting), recipe.batch_size, model, setting.optimizer)
         return replace(setting, recorder=recorder)
     return replace(setting, parts=parts_of(setting))

@@ -74,10 +74,11 @@ def autocast(precision: str, device: str) -> AbstractContextManager[Any]:
 
 def optimizer_of(model: nn.Module, recipe: Recipe, device: str) -> torch.optim.Optimizer:
     """All parameters in one group: the published code decays every weight, norms and biases too."""
-    recorded = recordable(recipe, device)
+    real = real_alone(model)
+    recorded = recordable(recipe, device) and real
     # A recording reads the rate from the device's memory; as a number it would stay what it was.
     lr = torch.tensor(recipe.lr, device=device) if recorded else recipe.lr
-    shared: dict[str, Any] = {"lr": lr, "weight_decay": recipe.weight_decay, "fused": True}
+    shared: dict[str, Any] = {"lr": lr, "weight_decay": recipe.weight_decay, "fused": real}
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(model.parameters(), momentum=recipe.momentum, **shared)
     kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[recipe.optimizer]
@@ -85,6 +86,11 @@ def optimizer_of(model: nn.Module, recipe: Recipe, device: str) -> torch.optim.O
         model.parameters(), betas=recipe.betas, eps=recipe.eps, capturable=recorded, **shared
     )
     return made
+
+
+def real_alone(model: nn.Module) -> bool:
+    """Whether no weight is complex: torch's fused optimisers take none that is."""
+    return not any(weight.is_complex() for weight in model.parameters())
 
 
 def parts_of(setting: Setting) -> Parts | None:

@@ -1,8 +1,8 @@
 """One side of the gate's stopwatch: builds a tree's model and times its forward passes, token by token, on request.
 
 Run as a file by `processes.py` and imported by nobody: so both trees are timed by these lines, whatever lines they
-bring. Compares nothing, and takes nothing from its own package but the file `own_tree.py` and, for a tree without one,
-the registry of models.
+bring. Compares nothing, and takes nothing from its own package but the files `own_tree.py` and `parameters.py`, which
+need no other, and, for a tree without one, the registry of models.
 
 It speaks JSON, one object per line. First comes a job; then, for every `{"forwards": n}`, the seconds of one token: n
 forward passes. `worker.py` alone is one worker on its standard streams. `worker.py --serve` forks a worker for every
@@ -50,17 +50,18 @@ COARSEST_CPU_CLOCK_S = 1e-4
 MOST_REASON = 2000  # characters of an error that are passed on
 
 
-def beside(name: str) -> ModuleType:
-    """The file of that name in this one's folder, which is on no path, as a module."""
-    found = importlib.util.spec_from_file_location(f"bench_worker_{name}", Path(__file__).with_name(f"{name}.py"))
-    assert found is not None, name
-    assert found.loader is not None, name
+def from_file(path: Path) -> ModuleType:
+    """A file of the package that this one came with, which is on no path, as a module."""
+    found = importlib.util.spec_from_file_location(f"bench_worker_{path.stem}", path)
+    assert found is not None, path
+    assert found.loader is not None, path
     module = sys.modules[found.name] = importlib.util.module_from_spec(found)
     found.loader.exec_module(module)
     return module
 
 
-own_tree: Any = beside("own_tree")
+own_tree: Any = from_file(Path(__file__).with_name("own_tree.py"))
+parameters: Any = from_file(BENCH / "measures" / "instruments" / "parameters.py")
 stage = "start"  # what is being done, for the reason of a failure
 
 
@@ -206,25 +207,27 @@ def forward(job: "PairJob") -> tuple[Call, "ForwardCounts"]:
     _, colon, tail = job["factory"].partition(":")
     sizes = {"num_classes": job["num_classes"], "image_size": job["image_size"]}
     model = factory(*([tail] if colon else []), **sizes, **job["args"])
-    placed = {
+    precision = getattr(torch, job["precision"])
+    placed: dict[str, Any] = {
         "device": job["device"],
-        "dtype": getattr(torch, job["precision"]),
         "memory_format": torch.channels_last if job["layout"] == "channels_last" else torch.contiguous_format,
     }
-    counts = counted(model)
-    model = model.to(**placed).eval()
+    counts = counted(model, job["image_size"])
+    model = parameters.cast(model, precision).to(**placed).eval()
     shape = (job["batch_size"], 3, job["image_size"], job["image_size"])
-    batch = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(**placed)
+    batch = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(dtype=precision, **placed)
     return lambda: model(batch), counts
 
 
-def counted(model: torch.nn.Module) -> "ForwardCounts":
-    """Its parameters and the elements of its buffers."""
-    there = [each for each in model.parameters() if not torch.nn.parameter.is_lazy(each)]
+def counted(model: torch.nn.Module, image_size: int) -> "ForwardCounts":
+    """Its parameters and the elements of its buffers. Lazy layers see an image first, which gives them their sizes."""
+    if any(map(torch.nn.parameter.is_lazy, (*model.parameters(), *model.buffers()))):
+        with torch.no_grad():
+            model.eval()(torch.zeros(1, 3, image_size, image_size))
     return {
-        "params": sum(each.numel() for each in there),
-        "trainable": sum(each.numel() for each in there if each.requires_grad),
-        "buffers": sum(each.numel() for each in model.buffers() if not torch.nn.parameter.is_lazy(each)),
+        "params": parameters.real_numbers(model.parameters()),
+        "trainable": parameters.real_numbers(each for each in model.parameters() if each.requires_grad),
+        "buffers": parameters.real_numbers(model.buffers()),
     }
 
 

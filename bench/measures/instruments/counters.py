@@ -20,9 +20,10 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
+from bench.measures.instruments.complex_convolutions import ComplexConvolutions
 from bench.measures.instruments.meta_device import QuickShapes, TraceableConvolutions
 from bench.measures.instruments.operators import is_free_of_products
-from bench.measures.instruments.wrappers import OnlyTensors, uncompiled
+from bench.measures.instruments.wrappers import OnlyTensors, tensors, uncompiled
 
 Shape = Sequence[int]
 aten = torch.ops.aten
@@ -33,12 +34,14 @@ class Tally:
     """What one counter saw in one forward pass. Operators are named as `aten::addmm`.
 
     `unknown` are calls of operators without a formula that may hold products; `calls` is the number of all calls, and
-    stays 0 where a counter does not tell.
+    stays 0 where a counter does not tell. `complex` says whether some products are of complex numbers, which count as
+    four of real ones: (a + bi)(c + di) = ac - bd + (ad + bc)i.
     """
 
     macs: Counter[str] = field(default_factory=Counter)
     unknown: Counter[str] = field(default_factory=Counter)
     calls: int = 0
+    complex: bool = False
 
     @property
     def total(self) -> int:
@@ -60,16 +63,26 @@ TERMS: dict[str, tuple[int, Callable[[Shape], int]]] = {
 }
 
 
+REAL_PRODUCTS = {False: 1, True: 4}  # in one product of numbers that are complex or not
+
+
 def count_torch(model: nn.Module, images: Tensor) -> Tally:
     """Count with the formulas of `torch.utils.flop_counter`, which are in FLOPs: two for each multiply-accumulate.
 
     Raises:
         RuntimeError: the model cannot run on the device it is on.
     """
-    with torch.no_grad(), uncompiled(), attention_in_parts(), QuickShapes(), Recorder() as recorder:
+    with torch.no_grad(), uncompiled(), recording() as recorder:
         model(images)
-    tally: Tally = recorder.tally
-    return tally
+    return recorder.tally
+
+
+@contextmanager
+def recording() -> Iterator["Recorder"]:
+    """Count what runs in the block, operator by operator, in the `tally` of what it yields."""
+    with attention_in_parts(), ComplexConvolutions() as convolutions, QuickShapes(), Recorder() as recorder:
+        yield recorder
+    recorder.tally.complex |= convolutions.used
 
 
 @contextmanager
@@ -111,7 +124,9 @@ class Recorder(TorchDispatchMode):
         name = str(func.overloadpacket).replace(".", "::", 1)
         self.tally.calls += 1
         if formula is not None:
-            self.tally.macs[name] += formula(*args, **kwargs, out_val=out) // 2
+            complex_ = any(one.is_complex() for one in tensors(out))
+            self.tally.macs[name] += REAL_PRODUCTS[complex_] * formula(*args, **kwargs, out_val=out) // 2
+            self.tally.complex |= complex_
         elif not is_free_of_products(name):
             self.tally.unknown[name] += 1
         return out
@@ -129,9 +144,15 @@ def _attention_flops(query: Tensor, key: Tensor, value: Tensor, *args: Any, **kw
     return flops
 
 
+def _recurrent_flops(steps: Tensor, inner: Tensor, recurrent: Tensor, *args: Any, **kwargs: Any) -> int:
+    """One layer in one direction, which oneDNN runs as one operator on a CPU."""
+    return 2 * prod(steps.shape[:-1]) * (inner.numel() + recurrent.numel())
+
+
 TORCH_FORMULAS: dict[Any, Callable[..., int]] = {
     **{getattr(aten, name.removeprefix("aten::")): _flops_by_terms(*rule) for name, rule in TERMS.items()},
     aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
+    aten.mkldnn_rnn_layer: _recurrent_flops,
     **flop_registry,
 }
 
@@ -144,11 +165,27 @@ def count_fvcore(model: nn.Module, images: Tensor) -> Tally:
     """
     analysis = FlopCountAnalysis(OnlyTensors(model), images).set_op_handle(**FVCORE_HANDLES)
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
-    with torch.no_grad(), uncompiled(), QuickShapes(), TraceableConvolutions():
+    analysis.set_op_handle(**{name: _in_real_products(handle) for name, handle in analysis._op_handles.items()})
+    with torch.no_grad(), uncompiled(), QuickShapes(), TraceableConvolutions(), ComplexConvolutions():
         counted = analysis.by_operator()
     unknown = {name: calls for name, calls in analysis.unsupported_ops().items() if not is_free_of_products(name)}
     macs = {f"aten::{name}": int(macs) for name, macs in counted.items() if not is_free_of_products(f"aten::{name}")}
     return Tally(Counter(macs), Counter(unknown))
+
+
+def _in_real_products(handle: Callable[..., Any]) -> Callable[..., Any]:
+    """What a handle counts, four times over where the result is complex."""
+
+    def counted(inputs: list[Any], outputs: list[Any]) -> Any:
+        found = handle(inputs, outputs)
+        kind = outputs[0].type()
+        if not (isinstance(kind, torch.TensorType) and (kind.scalarType() or "").startswith("Complex")):
+            return found
+        if isinstance(found, Counter):
+            return Counter({name: REAL_PRODUCTS[True] * macs for name, macs in found.items()})
+        return REAL_PRODUCTS[True] * found
+
+    return counted
 
 
 def _sizes(value: Any) -> list[int]:
@@ -191,11 +228,23 @@ def _einsum_macs(inputs: list[Any], outputs: list[Any]) -> int:
     return prod(_sizes(outputs[0])) * prod(size[letter] for letter in shared)
 
 
+def _recurrent_macs(inputs: list[Any], outputs: list[Any]) -> int:
+    """Every step of every sequence meets each matrix once, in all layers and both directions; biases are vectors.
+
+    The steps are all axes of the input but its last, also where sequences are packed. The matrices are in the last of
+    the lists that the operator takes.
+    """
+    lists = [value.node() for value in inputs if value.node().kind() == "prim::ListConstruct"]
+    shapes = [_sizes(weight) for weight in lists[-1].inputs()]
+    return prod(_sizes(inputs[0])[:-1]) * sum(prod(shape) for shape in shapes if len(shape) > 1)
+
+
 FVCORE_HANDLES: dict[str, Callable[..., int]] = {
     **{name: _macs_by_terms(*rule) for name, rule in TERMS.items()},
     "aten::einsum": _einsum_macs,
     "aten::tensordot": _tensordot_macs,
     "aten::scaled_dot_product_attention": _attention_macs,
+    **dict.fromkeys(["aten::lstm", "aten::gru", "aten::rnn_tanh", "aten::rnn_relu"], _recurrent_macs),
 }
 
 

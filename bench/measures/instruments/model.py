@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from bench.errors import MeasurementError, UsageError
-from bench.measures.instruments.wrappers import uncompiled
+from bench.measures.instruments.parameters import cast
+from bench.measures.instruments.wrappers import Attempt, uncompiled
 from bench.plan.case import Case
 from bench.registry import models
 
@@ -27,7 +28,7 @@ def build(case: Case, *, device: str | None = None, seed: int | None = None) -> 
 
     Raises:
         UsageError: an unknown model name, or arguments that its factory does not take.
-        MeasurementError: an unknown precision or layout.
+        MeasurementError: an unknown precision or layout, or a lazy layer that no image reaches.
     """
     device = device or case.device
     precision, layout = _precision(case), _layout(case)
@@ -38,6 +39,7 @@ def build(case: Case, *, device: str | None = None, seed: int | None = None) -> 
             case.factory, num_classes=case.num_classes, image_size=case.image_size, **dict(case.model_args)
         )
         show_an_image(model, case.image_size)
+        refuse_unseen(case.factory, model)
     model = cast(model, precision).to(device=device, memory_format=layout)  # type: ignore[call-overload]
     if case.compiled:
         model.compile()  # in place: the parameters keep their names
@@ -45,25 +47,41 @@ def build(case: Case, *, device: str | None = None, seed: int | None = None) -> 
 
 
 def show_an_image(model: nn.Module, image_size: int) -> None:
-    """Let lazy layers, which learn their sizes from their first input, draw their weights; others stay untouched."""
-    if not any(is_lazy(each) for each in (*model.parameters(), *model.buffers())):
+    """Let lazy layers, which learn their sizes from their first input, draw their weights; others stay untouched.
+
+    A layer that only runs in training, such as an auxiliary head, sees two images then: batch norm wants more than one.
+    """
+    if not lazy_ones(model):
         return
     training = {module: module.training for module in model.modules()}
+    buffers = {name: one.clone() for name, one in model.named_buffers() if not is_lazy(one)}
     with torch.no_grad(), uncompiled():
         model.eval()(torch.zeros(1, 3, image_size, image_size))
+        if lazy_ones(model):
+            with Attempt():  # whatever it raises: what no image reaches is told after
+                model.train()(torch.zeros(2, 3, image_size, image_size))
     for module, was in training.items():
         module.training = was
+    for name, one in model.named_buffers():
+        if name in buffers:
+            one.copy_(buffers[name])
+        elif name.rpartition(".")[2] in _START:  # of a batch norm that was lazy
+            one.fill_(_START[name.rpartition(".")[2]])
 
 
-def cast(model: nn.Module, precision: torch.dtype) -> nn.Module:
-    """The model with its real weights and buffers in `precision`, and its complex ones as they are.
+_START = {"running_mean": 0, "running_var": 1, "num_batches_tracked": 0}
 
-    A cast to a real type would drop the imaginary half of a complex weight.
-    """
-    if not any(each.is_complex() for each in (*model.parameters(), *model.buffers())):
-        return model.to(dtype=precision)
-    real: nn.Module = model._apply(lambda each: each.to(precision) if each.is_floating_point() else each)
-    return real
+
+def lazy_ones(model: nn.Module) -> list[str]:
+    """The paths of parameters and buffers that have no size yet."""
+    return [path for path, one in (*model.named_parameters(), *model.named_buffers()) if is_lazy(one)]
+
+
+def refuse_unseen(name: str, model: nn.Module) -> None:
+    """Raise MeasurementError where a layer is lazy still: it has no size, so that nobody can count or train it."""
+    if lazy := lazy_ones(model):
+        layers = ", ".join(dict.fromkeys(f"'{path.rpartition('.')[0]}'" for path in lazy))
+        raise MeasurementError(f"model '{name}': no image reaches the lazy layers {layers}, so they have no weights")
 
 
 def call_factory(name: str, **arguments: Any) -> nn.Module:

@@ -42,11 +42,45 @@ ones_like polar rand rand_like randint randint_like randn randn_like random rand
 triu_indices uniform zero zero_ zeros zeros_like
 absolute arccos arccosh arcsin arcsinh arctan arctan2 arctanh clip diff divide fix floor_divide greater greater_equal
 less less_equal multiply negative not_equal subtract true_divide type_as
-Bool Float Int IntImplicit ScalarImplicit _assert_async _assert_scalar _assert_tensor_metadata _print allclose device
-dim equal is_complex is_contiguous is_floating_point is_nonzero is_same_size len size storage_offset stride sym_numel
-sym_size sym_storage_offset sym_stride
+binary_cross_entropy binary_cross_entropy_with_logits cosine_embedding_loss cross_entropy_loss ctc_loss
+hinge_embedding_loss huber_loss kl_div l1_loss margin_ranking_loss mse_loss multi_margin_loss multilabel_margin_loss
+multilabel_margin_loss_forward nll_loss nll_loss2d nll_loss2d_forward nll_loss_forward nll_loss_nd poisson_nll_loss
+smooth_l1_loss soft_margin_loss triplet_margin_loss
+_batch_norm_with_update _batch_norm_with_update_functional _native_batch_norm_legit_functional batch_norm_elemt
+batch_norm_gather_stats batch_norm_gather_stats_with_counts batch_norm_stats batch_norm_update_stats
+embedding_renorm frobenius_norm linalg_matrix_norm linalg_norm
+bincount histc histogram histogramdd _histogramdd_bin_edges _histogramdd_from_bin_cts _histogramdd_from_bin_tensors
+_aminmax _unique nanmean nanquantile quantile segment_reduce unique_dim_consecutive
+cosine_similarity cross cumulative_trapezoid degrees dist gradient isclose isreal linalg_cross modf pairwise_distance
+radians sum_to_size trapezoid trapz vander linalg_vander
+_choose_qparams_per_tensor _fake_quantize_learnable_per_channel_affine _fake_quantize_learnable_per_tensor_affine
+_fake_quantize_per_tensor_affine_cachemask_tensor_qparams _make_per_channel_quantized_tensor
+_make_per_tensor_quantized_tensor choose_qparams_optimized dequantize fake_quantize_per_channel_affine
+fake_quantize_per_channel_affine_cachemask fake_quantize_per_tensor_affine fake_quantize_per_tensor_affine_cachemask
+fused_moving_avg_obs_fake_quant int_repr quantize_per_channel quantize_per_tensor quantize_per_tensor_dynamic
+_chunk_cat _copy_from _copy_from_and_resize _index_put_impl _jagged_to_padded_dense_forward _lazy_clone _pack_sequence
+_padded_dense_to_jagged_forward _pin_memory _reshape_from_tensor _resize_output _to_cpu
+_unsafe_masked_index_put_accumulate _upsample_lanczos2d_aa append atleast_1d atleast_2d atleast_3d broadcast_tensors
+cartesian_prod chalf combinations fft_fftshift fft_ifftshift flatten_dense_tensors nested_to_padded_tensor
+nonzero_numpy pad_sequence resize_as row_stack set set_data to_padded_tensor unflatten_dense_tensors
+_efficientzerotensor _fill_mem_eff_dropout_mask _sample_dirichlet _sobol_engine_draw _standard_gamma bartlett_window
+binomial blackman_window cauchy fft_fftfreq fft_rfftfreq geometric hamming_window hann_window kaiser_window log_normal
+poisson range rrelu_with_noise_functional
+_functional_assert_async _functional_assert_scalar _functional_sym_constrain_range
+_functional_sym_constrain_range_for_size _infer_size _is_all_true _is_any_true _list_to_tensor _tensor_to_list
+broadcast_shapes can_cast element_size get_device hash_tensor is_coalesced is_conj is_inference is_leaf is_neg
+is_pinned is_set_to is_signed promote_types record_stream requires_grad_ result_type warn
+Bool Complex ComplexImplicit Float FloatImplicit Int IntImplicit ScalarImplicit _assert_async _assert_scalar
+_assert_tensor_metadata _print allclose device dim equal is_complex is_contiguous is_floating_point is_nonzero
+is_same_size len size storage_offset stride sym_numel sym_size sym_storage_offset sym_stride
 """
 _FREE = frozenset(FREE_OF_PRODUCTS.split())
+# Whole families: of pointwise operators over lists of tensors, of casts, of special functions.
+_FREE_FAMILIES = ("_foreach_", "_cast_", "special_")
+# What other libraries do with boxes.
+_FREE_ELSEWHERE = {
+    "torchvision": frozenset(["nms", "qnms", "roi_align", "roi_pool", "ps_roi_align", "ps_roi_pool", "_cuda_version"]),
+}
 # Marks in a profile, messages between processes, random numbers: whole libraries without arithmetic on weights.
 _FREE_LIBRARIES = frozenset(["profiler", "c10d", "_c10d_functional", "c10d_functional", "debugprims", "rngprims"])
 _COPIES = frozenset(["clone", "contiguous", "copy", "detach", "reshape", "_to_copy", "to", "view_copy"])
@@ -63,7 +97,9 @@ def is_free_of_products(name: str) -> bool:
     plain = base.removesuffix("_")
     if library in _FREE_LIBRARIES or plain in _COPIES:
         return True
-    if library == "aten" and (base in _FREE or plain in _FREE):
+    if library == "aten" and (base in _FREE or plain in _FREE or base.startswith(_FREE_FAMILIES)):
+        return True
+    if base in _FREE_ELSEWHERE.get(library, ()):
         return True
     return any(_moves_or_maps(overload) for one in {base, plain, plain.removesuffix("_copy")} for overload in
                _overloads(library, one))  # fmt: skip
