@@ -117,9 +117,9 @@ args = {{ patch_size = 16, width = {width}, depth = {depth}, token_mlp = 4, chan
 # Processes
 
 
-def command(*arguments: str, python: str | Path = sys.executable) -> list[str | Path]:
-    """What starts the command line of this tree, where `settings` are its environment."""
-    return [python, "-c", "from runner import bench; bench()", *arguments]
+def command(*arguments: str, python: str | Path = sys.executable, before: str = "") -> list[str | Path]:
+    """What starts the command line of this tree, where `settings` are its environment; `before` is run before it."""
+    return [python, "-c", f"{before}\nfrom runner import bench; bench()", *arguments]
 
 
 def settings(**extra: str) -> dict[str, str]:
@@ -131,12 +131,14 @@ def settings(**extra: str) -> dict[str, str]:
 
 
 def bench(
-    *arguments: str, cwd: Path = ROOT, code: int | None = 0, python: str | Path = sys.executable, **extra: str
-) -> subprocess.CompletedProcess[str]:
+    *arguments: str, cwd: Path = ROOT, code: int | None = 0, python: str | Path = sys.executable, before: str = "",
+    **extra: str,
+) -> subprocess.CompletedProcess[str]:  # fmt: skip
     """The command line, run to its end, which must be the exit code (None: any); `extra` are more variables."""
     done = subprocess.run(
-        command(*arguments, python=python), cwd=cwd, env=settings(**extra), capture_output=True, text=True, check=False
-    )
+        command(*arguments, python=python, before=before), cwd=cwd, env=settings(**extra),
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert code is None or done.returncode == code, done.stdout + done.stderr
     return done
 

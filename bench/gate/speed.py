@@ -8,15 +8,18 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from bench.ci.outcome import CiOutcome, OutcomeFigure, Status
 from bench.errors import MeasurementError, UsageError
 from bench.gate import rule, selftest, trees
-from bench.gate.baseline import Accepted, Baseline, path_of
+from bench.gate.baseline import Baseline, path_of
 from bench.gate.basis import Basis, basis
 from bench.gate.pairs import layout
 from bench.gate.pairs.compare import Side, Speed, Subject, compare, values
+from bench.gate.pairs.messages import ForwardCounts
+from bench.gate.pairs.rounds import Name
 from bench.gate.rule import Change, RuleLimits
 from bench.git import full_name, relative_to_root, top_level
 from bench.plan.case import plain
@@ -126,6 +129,7 @@ def _compared(
                 subjects, _side(loaded, sides.baseline, root, python), _side(loaded, sides.candidate, root), limits,
                 device=wish.device, seed=wish.seed, inject_pct=wish.inject_pct,
                 progress=lambda key, rounds, _: wish.progress(key, rounds),
+                refuse=partial(_miscounted, baseline) if known.counts_asked else lambda subject, counts: None,
             )  # fmt: skip
     except MeasurementError as error:
         for key in keys:
@@ -133,8 +137,7 @@ def _compared(
             yield _outcome(loaded, key, "error", "error", reason)
         return
     for speed in speeds:
-        accepted = baseline.models[speed.subject.key] if known.counts_asked else None
-        yield told(loaded, speed, known.commit, limits, wish, accepted)
+        yield told(loaded, speed, known.commit, limits, wish)
 
 
 def _basis(loaded: LoadedSuite, root: Path, key: str, baseline: Baseline, wish: Wish) -> Basis:
@@ -166,14 +169,8 @@ def subject(loaded: LoadedSuite, key: str, folder: Path) -> Subject:
     )  # fmt: skip
 
 
-def told(
-    loaded: LoadedSuite, speed: Speed, commit: str, limits: RuleLimits, wish: Wish, accepted: Accepted | None = None
-) -> CiOutcome:
-    """What came of one guard. A model that only the baseline's code lacks is new, and no failure.
-
-    Args:
-        accepted: what the commit's model must have; None where the commit is the accepted one, or was asked for.
-    """
+def told(loaded: LoadedSuite, speed: Speed, commit: str, limits: RuleLimits, wish: Wish) -> CiOutcome:
+    """What came of one guard. A model that only the baseline's code lacks is new, and no failure."""
     key = speed.subject.key
     details = {
         "commit": commit, "device": wish.device, "seed": wish.seed, "limits": asdict(limits), "speed": speed.as_json(),
@@ -185,9 +182,6 @@ def told(
         return _outcome(
             loaded, key, "error", "error", f"{key}: {_failure(speed, commit)}", speed=speed, details=details
         )
-    if accepted is not None and (wrong := _miscounted(speed, accepted)):
-        reason = f"{key}: the accepted commit is gone, and {commit[:12]} {wrong}: accept a new baseline"
-        return _outcome(loaded, key, "error", "error", reason, speed=speed, details=details)
     change = rule.change(values(speed.rounds), values(speed.confirmation), limits)
     details["change"] = asdict(change)
     return _outcome(
@@ -202,12 +196,14 @@ def _failure(speed: Speed, commit: str) -> str:
         tree = "the baseline's tree" if speed.failed_side == "baseline" else "the copy of the working tree"
         said = (speed.failure or "").removeprefix(f"{speed.failed_side}: ")
         return f"{said}, not from {tree}, so both sides would run the same code"
+    if speed.failed_stage == "counts":
+        return f"the accepted commit is gone, and {commit[:12]} {speed.failure}: accept a new baseline"
     return f"could not be timed {where.get(speed.failed_side or '', 'on this machine')}: {speed.failure}"
 
 
-def _miscounted(speed: Speed, accepted: Accepted) -> str | None:
+def _miscounted(baseline: Baseline, model: Subject, counts: Mapping[Name, ForwardCounts]) -> str | None:
     """How the model of the baseline's side differs from the accepted one, where it does."""
-    there = speed.counts["baseline"]
+    there, accepted = counts["baseline"], baseline.models[model.key]
     pairs = (
         ("parameters", there["params"], accepted.params),
         ("trainable parameters", there["trainable"], accepted.trainable),

@@ -23,6 +23,7 @@ from bench.plan.case import plain
 __all__ = ["RoundRecord", "Side", "Speed", "Subject", "Times", "compare"]
 
 Decide = Callable[[Sequence[Round], Sequence[Round], RuleLimits], Step]
+Refuse = Callable[[Subject, Mapping[Name, ForwardCounts]], str | None]
 Stage = Literal["rounds", "confirmation"]
 UNDECIDED = ("more", "confirm")
 ATTEMPTS = 2  # at a round: a void one is repeated once
@@ -33,7 +34,8 @@ class Speed:
     """What is known of one subject. With a `failure` there is no verdict, and `step` stays what it was.
 
     `failed_side` is None where neither side is to blame. `failed_stage` says at what: start, plug-ins, lookup (no such
-    model), build, origin (code of the project that is not the tree's), forward, lost (killed, died or late) or void.
+    model), build, origin (code of the project that is not the tree's), counts (refused), forward, lost (killed, died or
+    late) or void.
     `counts` is what each side's model has.
     """
 
@@ -70,6 +72,7 @@ def compare(
     time_limit_s: float = 120.0,
     progress: Callable[[str, int, Speed], None] = lambda key, rounds, speed: None,
     decide: Decide = rule.step,
+    refuse: Refuse = lambda subject, counts: None,
     clock: Callable[[], float] = time.perf_counter,
     hired: Crew | None = None,
 ) -> list[Speed]:
@@ -83,11 +86,12 @@ def compare(
         time_limit_s: for one round, and for the start of a server.
         progress: told of a subject's key, its number of rounds and what is known, after each of its rounds.
         decide: what comes next, from the rounds and those of the confirmation.
+        refuse: why the baseline's side is not the one to compare with, from what both sides' models have.
         hired: the crew of an earlier comparison on this device, whose servers are up; default one for this comparison.
     """
     sides: dict[Name, Side] = {"baseline": baseline, "candidate": candidate}
     with nullcontext(hired) if hired else crew(device, os.environ, time_limit_s) as staff:
-        table = _Table(sides, limits, device, seed, inject_pct, time_limit_s, decide, clock, staff)
+        table = _Table(sides, limits, device, seed, inject_pct, time_limit_s, decide, refuse, clock, staff)
         speeds = [table.tried(Speed(subject, step=decide((), (), limits))) for subject in subjects]
         while any(speed.open for speed in speeds):
             for place, speed in enumerate(speeds):
@@ -108,6 +112,7 @@ class _Table:
     inject_pct: float
     time_limit_s: float
     decide: Decide
+    refuse: Refuse
     clock: Callable[[], float]
     crew: Crew
 
@@ -146,6 +151,8 @@ class _Table:
                 strange = failed  # where both sides run code from elsewhere, the baseline's word says more
         if strange is not None:
             raise strange
+        if refusal := self.refuse(speed.subject, counts):
+            return replace(speed, counts=counts, failure=refusal, failed_side="baseline", failed_stage="counts")
         return replace(speed, counts=counts)
 
     def _another(self, speed: Speed) -> Speed:
