@@ -57,9 +57,9 @@ def facts(case: Case) -> Facts:
     Raises:
         MeasurementError: the model cannot be built or cannot run one image; with its own words.
     """
-    with Attempt():  # some models read values while they run, and the meta device has none
-        return _facts_on(case, "meta")
     try:
+        with Attempt():  # some models read values while they run, and the meta device has none
+            return _facts_on(case, "meta")
         return _facts_on(case, "cpu")
     except REFUSALS as error:
         words = " ".join(str(error).split())
