@@ -160,6 +160,10 @@ def _details(check: CheckVerdict) -> Iterator[tuple[str, str]]:
         yield "Why this tolerance", check.tolerance_why
     if check.measured is not None and check.measured.low != check.measured.high:
         yield "Interval", f"{check.measured.method}, n = {check.measured.n}"
+    if check.spread:
+        yield "Spread between seeds", check.spread
+    if len(check.history) > 1:
+        yield "Its word by the number of seeds", ", ".join(f"{count}: {word}" for count, word in check.history)
     if check.further:
         told = ", ".join(f"{_sample(sample)['value']} (seed {sample.seed})" for sample in check.further)
         yield "Seeds beyond the plan, which decide nothing", told

@@ -1,9 +1,11 @@
 """Exact tests for paired values: Wilcoxon's signed ranks, McNemar's counts.
 
 Knows no files, no frames and no metric names; a list that is empty or holds a NaN is an error, never a number.
+
+McNemar's test is SciPy's binomial distribution. SciPy's signed-rank test is exact only without ties and zeros; this one
+counts all signs of the ranks that are there.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -48,9 +50,10 @@ def mcnemar(only_first: int, only_second: int) -> float:
     """
     if min(only_first, only_second) < 0:
         raise ValueError(f"counts of images are not negative: {only_first}, {only_second}")
+    from scipy import special
+
     n = only_first + only_second
-    tail = sum(math.comb(n, i) for i in range(min(only_first, only_second) + 1))
-    return float(min(Fraction(1), Fraction(2 * tail, 2**n)))
+    return min(1.0, 2 * float(special.bdtr(min(only_first, only_second), n, 0.5)))
 
 
 def _doubled_ranks(sizes: Sequence[float]) -> list[int]:

@@ -2,16 +2,16 @@
 
 Knows no files, no frames and no metric names; a list that is empty or holds a NaN is an error, never a number.
 
-Student's t, Wilson's interval and the power law are written out, though SciPy has them: they stand in the summary after
-every run, and importing SciPy takes a second, ten times what the rest of the summary's arithmetic does. Tests hold them
-to SciPy's.
+Distributions are SciPy's: `scipy.special`, imported where it is needed, takes a third of a second to load and
+`scipy.stats` five times that, more than all else in the summary after a run. So what only `scipy.stats` has (Wilson's
+interval of a proportion, the slope of a regression) is written out in a few lines over those distributions, and tests
+hold each to SciPy's. SciPy has no exact interval of a median and no signed-rank test that is exact with ties.
 """
 
 import math
-import random
 import statistics
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from statistics import NormalDist, fmean, stdev
 
@@ -69,38 +69,15 @@ def median(values: Sequence[float]) -> float:
     return statistics.median(finite_values(values))
 
 
-def t_cdf(t: float, df: int) -> float:
-    """P(T <= t) for Student's t with a whole number of degrees of freedom.
-
-    The finite sums of Abramowitz and Stegun, 26.7.3 and 26.7.4, theta = atan(t / sqrt(df)): exact, in df / 2 terms.
-    """
-    if df < 1:
-        raise ValueError(f"Student's t needs at least one degree of freedom, not {df}")
-    theta = math.atan(t / math.sqrt(df))
-    cos2 = math.cos(theta) ** 2
-    odd = df % 2 == 1
-    term = math.cos(theta) if odd else 1.0
-    total = 0.0
-    for k in range(1, (df + 1) // 2 if odd else df // 2 + 1):
-        total += term
-        term *= cos2 * (2 * k / (2 * k + 1) if odd else (2 * k - 1) / (2 * k))
-    between = (theta + math.sin(theta) * total) * 2 / math.pi if odd else math.sin(theta) * total
-    return (1 + between) / 2
-
-
-def t_quantile(probability: float, df: int) -> float:
-    """The t below which Student's t falls with that probability; by bisection, to 1e-12 of its size."""
+def t_quantile(probability: float, df: float) -> float:
+    """The t below which Student's t falls with that probability; any number of degrees of freedom above 0."""
     if not 0 < probability < 1:
         raise ValueError(f"a probability lies between 0 and 1, not {probability}")
-    if probability < 0.5:
-        return -t_quantile(1 - probability, df)
-    low, high = 0.0, 1.0
-    while t_cdf(high, df) < probability:
-        low, high = high, 2 * high
-    while high - low > 1e-12 * high:
-        middle = (low + high) / 2
-        low, high = (middle, high) if t_cdf(middle, df) < probability else (low, middle)
-    return (low + high) / 2
+    if df <= 0:
+        raise ValueError(f"Student's t needs more than 0 degrees of freedom, not {df}")
+    from scipy import special
+
+    return float(special.stdtrit(df, probability))
 
 
 def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
@@ -111,48 +88,7 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
     n, point = len(values), mean(values)
     spread = t_quantile((1 + confidence) / 2, n - 1) * sample_sd(values) if n > 1 else math.inf
     half = spread / math.sqrt(n)
-    return Interval(point - half, point + half, point, f"{_percent(confidence)} Student's t of the mean", n)
-
-
-def seed_interval(values: Sequence[float], resolution: float | None, confidence: float = 0.95) -> Interval:
-    """The interval of a mean over seeds: Student's t, but for a spread that the test set is too coarse to see.
-
-    Seeds that agree by chance (on 2,000 images two of sd 0.3 points do in one pair of 23) would give an interval of no
-    width. So the spread is not taken below that of the test images: half = max(t sd, resolution) / sqrt(n). It only
-    widens, so what Student's t promises still holds.
-
-    Args:
-        values: one per seed.
-        resolution: what the test set resolves of one value, ± points at that confidence; None where no test set bounds
-            the spread, so that equal values leave it unknown: then there are no bounds.
-    """
-    found = mean_interval(values, confidence)
-    half = (found.high - found.low) / 2
-    if resolution is None:
-        return replace(found, low=-math.inf, high=math.inf) if half == 0 else found
-    least = resolution / math.sqrt(found.n)
-    if half >= least:
-        return found
-    name = f"{_percent(confidence)} mean of {found.n} seeds, spread that of the test images"
-    return Interval(found.point - least, found.point + least, found.point, name, found.n)
-
-
-def bootstrap_interval(
-    values: Sequence[float],
-    seed: int,
-    statistic: Callable[[Sequence[float]], float] = median,
-    resamples: int = 2000,
-    confidence: float = 0.95,
-) -> Interval:
-    """Percentile bootstrap interval of a statistic (the median): its quantiles over resamples drawn with `seed`.
-
-    Too narrow below some ten values, where `median_interval` is exact. Raises ValueError on an empty list or a NaN.
-    """
-    drawn, known = random.Random(seed), finite_values(values)
-    found = [statistic(drawn.choices(known, k=len(known))) for _ in range(resamples)]
-    low, high = quantile(found, (1 - confidence) / 2), quantile(found, (1 + confidence) / 2)
-    name = f"{_percent(confidence)} bootstrap of the {statistic.__name__}, {resamples} resamples"
-    return Interval(low, high, statistic(known), name, len(known))
+    return Interval(point - half, point + half, point, f"{percent(confidence)} Student's t of the mean", n)
 
 
 def median_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
@@ -165,25 +101,25 @@ def median_interval(values: Sequence[float], confidence: float = 0.95) -> Interv
     n = len(ordered)
     k = _rank_within([math.comb(n, i) for i in range(n + 1)], confidence)
     low, high = (ordered[k - 1], ordered[n - k]) if k else (-math.inf, math.inf)
-    return Interval(low, high, median(ordered), f"{_percent(confidence)} order statistics of the median", n)
+    return Interval(low, high, median(ordered), f"{percent(confidence)} order statistics of the median", n)
 
 
-def accuracy_interval(percent: float, images: int, confidence: float = 0.95) -> Interval:
+def accuracy_interval(accuracy: float, images: int, confidence: float = 0.95) -> Interval:
     """Wilson's interval of an accuracy, in percent, for one model on a test set of that many images.
 
     (p + z²/2n ± z sqrt(p(1 - p)/n + z²/4n²)) / (1 + z²/n), p as a share.
     """
-    p, z = _share(percent, images), _z(confidence)
-    centre = p + z**2 / (2 * images)
-    half = z * math.sqrt(p * (1 - p) / images + z**2 / (4 * images**2))
-    low, high = ((centre + side * half) / (1 + z**2 / images) * 100 for side in (-1, 1))
-    return Interval(low, high, percent, f"{_percent(confidence)} Wilson on {images} images", images)
+    p, to = _share(accuracy, images), z(confidence)
+    centre = p + to**2 / (2 * images)
+    half = to * math.sqrt(p * (1 - p) / images + to**2 / (4 * images**2))
+    low, high = ((centre + side * half) / (1 + to**2 / images) * 100 for side in (-1, 1))
+    return Interval(low, high, accuracy, f"{percent(confidence)} Wilson on {images} images", images)
 
 
-def accuracy_resolution(percent: float, images: int, confidence: float = 0.95) -> float:
+def accuracy_resolution(accuracy: float, images: int, confidence: float = 0.95) -> float:
     """What a test set can tell apart, ± points: z sqrt(p(1 - p)/n). 10,000 images at 80 % resolve 0.78 points."""
-    p = _share(percent, images)
-    return 100 * _z(confidence) * math.sqrt(p * (1 - p) / images)
+    p = _share(accuracy, images)
+    return 100 * z(confidence) * math.sqrt(p * (1 - p) / images)
 
 
 def hodges_lehmann(values: Sequence[float], confidence: float = 0.95) -> Interval:
@@ -195,7 +131,7 @@ def hodges_lehmann(values: Sequence[float], confidence: float = 0.95) -> Interva
     pairs = sorted((first + second) / 2 for i, first in enumerate(known) for second in known[i:])
     k = _rank_within(subset_sums(range(1, len(known) + 1)), confidence)
     low, high = (pairs[k - 1], pairs[-k]) if k else (-math.inf, math.inf)
-    return Interval(low, high, median(pairs), f"{_percent(confidence)} signed-rank, Hodges-Lehmann", len(known))
+    return Interval(low, high, median(pairs), f"{percent(confidence)} signed-rank, Hodges-Lehmann", len(known))
 
 
 def power_law(sizes: Sequence[float], costs: Sequence[float], confidence: float = 0.95) -> Interval:
@@ -218,7 +154,7 @@ def power_law(sizes: Sequence[float], costs: Sequence[float], confidence: float 
     slope = math.fsum((a - x_mean) * (b - y_mean) for a, b in zip(x, y, strict=True)) / sxx
     ssr = math.fsum((b - y_mean - slope * (a - x_mean)) ** 2 for a, b in zip(x, y, strict=True))
     half = t_quantile((1 + confidence) / 2, n - 2) * math.sqrt(ssr / (n - 2) / sxx) if n > 2 else math.inf
-    return Interval(slope - half, slope + half, slope, f"{_percent(confidence)} Student's t of the log-log slope", n)
+    return Interval(slope - half, slope + half, slope, f"{percent(confidence)} Student's t of the log-log slope", n)
 
 
 def finite_values(values: Sequence[float]) -> list[float]:
@@ -231,18 +167,20 @@ def finite_values(values: Sequence[float]) -> list[float]:
     return known
 
 
-def _share(percent: float, images: int) -> float:
-    if images < 1 or not 0 <= percent <= 100:
-        raise ValueError(f"{percent} % of {images} images is no accuracy")
-    return percent / 100
+def _share(accuracy: float, images: int) -> float:
+    if images < 1 or not 0 <= accuracy <= 100:
+        raise ValueError(f"{accuracy} % of {images} images is no accuracy")
+    return accuracy / 100
 
 
-def _z(confidence: float) -> float:
+def z(confidence: float) -> float:
+    """The normal distribution's two-sided quantile: 1.96 at 95 %."""
     return NormalDist().inv_cdf((1 + confidence) / 2)
 
 
-def _percent(confidence: float) -> str:
-    return f"{confidence * 100:g} %"
+def percent(confidence: float) -> str:
+    """`95 %`, `99.4 %`: a level of confidence as it is written."""
+    return f"{confidence * 100:.3g} %"
 
 
 def subset_sums(ranks: Sequence[int]) -> list[int]:

@@ -12,6 +12,8 @@ from bench.suite.notation import PrintedText, filled
 from bench.suite.table import Table
 
 Kind = Literal["recount", "arithmetic", "retrain", "speed", "cost", "ordering", "structure", "open"]
+# The same images and the same weights, to the printed digit; or what other images of the same kind would give.
+Sampling = Literal["exact", "new images"]
 
 
 class Check(Table):
@@ -34,6 +36,7 @@ class Check(Table):
     between: Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(rising)] | None = None
     tolerance_why: str | None = None
     min_seeds: Annotated[int, Field(ge=1)] | None = None
+    sampling: Sampling | None = None  # what the interval of an accuracy is for; `exact` where nothing is trained
     hardware: str | None = None  # pattern of device names on which a speed counts
     unavailable: str | None = None  # why it cannot be measured at all, in words
 

@@ -8,6 +8,8 @@ import ast
 import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from functools import lru_cache
 
 from bench.errors import UsageError, near
 from bench.records.written import number
@@ -151,7 +153,7 @@ def evaluate(text: str, values: Mapping[str, Quantity]) -> Quantity:
 
 def written_out(text: str, values: Mapping[str, Quantity]) -> str:
     """The expression with each name replaced by its value: `82.27 - 76.71`. Curves keep their names."""
-    tree = parse(text)
+    tree = deepcopy(parse(text))
     shown = {name: value for name, value in values.items() if isinstance(value, (int, float))}
 
     class Fill(ast.NodeTransformer):
@@ -164,6 +166,7 @@ def written_out(text: str, values: Mapping[str, Quantity]) -> str:
     return ast.unparse(Fill().visit(tree)).replace("**", "^").replace("*", "×")
 
 
+@lru_cache(maxsize=1024)  # the same expression is asked of many seeds and models; nobody may change the tree
 def parse(text: str) -> ast.expr:
     """The tree of an expression, in which every node is allowed and every function has as many arguments as it takes.
 

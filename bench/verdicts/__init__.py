@@ -3,13 +3,13 @@
 Whoever shows a number beside a verdict takes its rows from `selection`.
 """
 
+from bench.verdicts.deciding import Word
 from bench.verdicts.evidence import Sample
 from bench.verdicts.findings import findings
 from bench.verdicts.judge import (
     WORDS,
     CheckVerdict,
     Verdict,
-    Word,
     exit_code,
     judge,
     judged_any,

@@ -93,6 +93,7 @@ class Evidence:
     set_apart: str | None = None  # another device that has evidence of its own, never mixed in
     further: tuple[Sample, ...] = ()
     failed_since: tuple[str, ...] = ()  # newer runs that could not measure it, with the reason
+    planned: tuple[int, int] = (1, 0)  # from how many seeds on it may be decided, and how many decide it at the end
     count_failed_since: bool = False  # whether one of them failed at what depends on the model alone
 
 
@@ -116,7 +117,7 @@ def collect(
     asked = {name: ledger.suite.quantities[name] for name in names if name not in constants}
     known = {name: constants[name] for name in names if name in constants}
     settings = [setting for setting in ledger.settings if setting.reduced == reduced]
-    tried = [_Search(ledger, setting, text, asked, known, hardware, needed).evidence() for setting in settings]
+    tried = [Search(ledger, setting, text, asked, known, hardware, needed).evidence() for setting in settings]
     if found := [each for each in tried if isinstance(each, Evidence)]:
         chosen = max(found, key=lambda evidence: len(evidence.seeds))
         others = [each.setting.device for each in found if each.rows and each.setting.device != chosen.setting.device]
@@ -126,7 +127,7 @@ def collect(
 
 
 @dataclass(frozen=True)
-class _Search:
+class Search:
     """One expression in one setting. The first `Missing` that a step returns ends the search."""
 
     ledger: Ledger
@@ -138,6 +139,7 @@ class _Search:
     needed: int | None
 
     def evidence(self) -> Evidence | Missing:
+        """The samples, or why there are none."""
         cases: dict[str, dict[int | None, Case]] = {}
         for name, quantity in self.asked.items():
             by_seed = _by_seed(name, self.setting.select(quantity), self.setting.profile)
@@ -165,6 +167,7 @@ class _Search:
             return found
         every_case = tuple(case for by_seed in cases.values() for case in by_seed.values())
         known = replace(found, cases=every_case, lacking=_telling(missing), further=self._further(further))
+        known = replace(known, planned=(self.needed or 1, len(deciding - {None})))
         return self._with_failures(known, drawn, cases)
 
     def _further(self, drawn: Mapping[int | None, Mapping[str, list[Row]]]) -> tuple[Sample, ...]:

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 
 from bench.records import written
 from bench.verdicts.bands import sentence
-from bench.verdicts.judge import CheckVerdict, Verdict, Word
+from bench.verdicts.deciding import Word
+from bench.verdicts.judge import CheckVerdict, Verdict
 from bench.verdicts.placement import place
 
 # What a reader wants to hear first, and of which kind of claim. What is open and yet points away from its band stands

@@ -15,19 +15,27 @@ import pandas
 from bench.errors import UsageError
 from bench.plan.staleness import Today
 from bench.records import written
-from bench.records.metrics import METRICS
 from bench.statistics.intervals import Interval
 from bench.suite import expression, units_of
 from bench.suite.claim import Check, Claim
 from bench.suite.schema import Suite
 from bench.verdicts import bands
 from bench.verdicts.bands import Band, plural, sentence
+from bench.verdicts.deciding import History, Word, decided, flip, history, spread, way
 from bench.verdicts.evidence import Evidence, Missing, Sample, Why, collect
 from bench.verdicts.ledger import Ledger, is_learned, planned_cases, unseeded
 from bench.verdicts.paired import Paired, paired
-from bench.verdicts.uncertainty import basis, images_of, interval_of, resolution, seeds_needed
-
-Word = Literal["reproduced", "contradicted", "inconclusive", "inconsistent", "not measured", "answered"]
+from bench.verdicts.pools import Pools
+from bench.verdicts.uncertainty import (
+    POOLED,
+    SeedRule,
+    basis,
+    images_of,
+    interval_of,
+    nothing_trained,
+    resolution,
+    seeds_needed,
+)
 
 # Strongest first: a claim of several checks carries the word of its strongest one.
 WORDS: tuple[Word, ...] = ("contradicted", "inconsistent", "inconclusive", "not measured", "reproduced", "answered")
@@ -58,6 +66,8 @@ class CheckVerdict:
     indication: str | None = None  # what a reduced profile hints at; never a verdict
     deviations: str | None = None
     command: str | None = None  # what would decide it, or measure it again
+    spread: str | None = None  # whose spread between seeds the interval has
+    history: History = ()  # its word by the number of seeds, from the first that could decide on
     paired: tuple[Paired, ...] = ()  # the two models of a difference on the same test images, seed by seed
 
     @property
@@ -92,6 +102,7 @@ def judge(
     suite_path: str,
     today: Today | None = None,
     options: Sequence[str] = (),
+    rule: SeedRule = POOLED,
 ) -> list[Verdict]:
     """The verdict on every claim of a suite, in its order.
 
@@ -100,12 +111,14 @@ def judge(
         today: the suite's code as it is now: rows that other code made decide nothing. Not looked at when not given.
         suite_path: how the commands in the verdicts name the suite file.
         options: what they need beside it, such as `--store URI`.
+        rule: how seeds become an interval.
     """
     values = {key: claim.published for key, claim in suite.claims.items()}
     values |= {key: quantity.value for key, quantity in suite.quantities.items()}
     constants = {key: value for key, value in values.items() if value is not None}
     units = units_of.named(suite.model_dump(include={"quantities", "claims"}, exclude_none=True))
-    court = _Court(suite, Ledger(suite, suite_sha256, rows, today), constants, units, suite_path, tuple(options))
+    ledger = Ledger(suite, suite_sha256, rows, today)
+    court = _Court(suite, ledger, constants, units, suite_path, tuple(options), rule, Pools(ledger, constants))
     return [court.verdict(key, claim) for key, claim in suite.claims.items()]
 
 
@@ -140,6 +153,8 @@ class _Court:
     units: Mapping[str, units_of.Named]
     suite_path: str
     options: tuple[str, ...]
+    rule: SeedRule
+    pools: Pools
 
     def verdict(self, key: str, claim: Claim) -> Verdict:
         checks = tuple(self.check(check) for check in claim.checks)
@@ -199,7 +214,7 @@ class _Court:
         if check.unavailable or text is None:
             return replace(blank, reason=sentence(check.unavailable or "nothing is named that could be measured"))
         asked = [self.suite.quantities[name].metric for name in expression.names(text) if name not in self.constants]
-        needed = seeds_needed(check, any(is_learned(metric) for metric in asked))
+        needed = seeds_needed(check, any(is_learned(metric) for metric in asked), self.rule.seeds)
         found = collect(self.ledger, text, self.constants, check.hardware, reduced=False, needed=needed)
         if isinstance(found, Evidence):
             # A measure without seeds needs none, unless the check asks for some.
@@ -215,6 +230,11 @@ class _Court:
         self, check: Check, text: str, band: Band | None, evidence: Evidence, blank: CheckVerdict, needed: int
     ) -> CheckVerdict:
         """The verdict on evidence of a full profile, which `needed` seeds make enough."""
+        if nothing_trained(evidence) and check.sampling != "new images":
+            evidence = replace(evidence, by="exact")
+            if band and check.published is not None and check.tolerance is None and not band.strict:
+                band = Band.around(check.published, bands.half_unit(check.published), check.unit, check.printed)
+                blank = replace(blank, low=band.low, high=band.high)
         known = replace(
             blank,
             samples=evidence.samples,
@@ -222,18 +242,28 @@ class _Court:
             further=evidence.further,
             conditions=self._conditions(evidence),
             deviations="; ".join(dict.fromkeys(case.deviations for case in evidence.cases if case.deviations)) or None,
-            command=self._command(check, text, again=len(evidence.seeds) >= needed),
+            command=self._command(check, text, again=len(evidence.seeds) >= max(needed, evidence.planned[1])),
         )
         if evidence.not_finite:
             some = any(math.isfinite(sample.value) for sample in evidence.samples)
             reason = sentence(f"{evidence.not_finite}; what is not finite is not averaged away")
             return replace(known, verdict="inconclusive" if some else "not measured", reason=reason)
-        interval = interval_of(text, self.constants, evidence)
+        pool = self.pools.of(text, evidence, needed)
+        new_images = check.sampling == "new images"
+
+        def interval_from(some: Evidence) -> Interval:
+            return self.rule.interval(text, self.constants, some, pool, new_images)
+
+        interval = interval_from(evidence)
         known = replace(known, measured=interval, resolution=resolution(evidence), paired=paired(evidence))
+        known = replace(known, spread=spread(evidence, pool, check.unit, self.suite))
         if evidence.by == "exact" and len(expression.names(text)) > 1:
             values = {**self.constants, **evidence.inputs}
             known = replace(known, calculation=(bands.calculation(text, values, interval.point, check.unit),))
-        word, side, reason = _decided(check, band, interval, evidence, needed)
+        word, side, reason = decided(check, band, interval, evidence, needed)
+        if band:
+            known = replace(known, history=history(check, band, evidence, needed, interval_from))
+            reason = " ".join(filter(None, [reason, flip(known.history, len(evidence.seeds), evidence.planned[1])]))
         if evidence.lacking and evidence.lacking.why in (Why.CLASH, Why.NOT_OK, Why.OTHER_CODE):
             reason += f" {sentence(evidence.lacking.reason)}"
         for failed in evidence.failed_since:
@@ -252,10 +282,12 @@ class _Court:
         epochs = {case.recipe.epochs for case in found.cases if case.recipe}
         images = {int(row.n_test) for rows in found.rows.values() for row in rows if row.n_test}
         counts = [(n, "epoch") for n in sorted(epochs)] + [(n, "test image") for n in sorted(images)]
-        small = ", ".join(filter(None, [basis(found), *(plural(n, word) for n, word in counts)]))
+        small = ", ".join(
+            filter(None, [basis(replace(found, planned=(1, 0))), *(plural(n, word) for n, word in counts)])
+        )
         value = written.amount(point, check.unit) + (f" ({small})" if small else "")
-        way = _way(check, band, point)
-        return label, f"{label} profile points {way}: {value}" if way else f"{label} profile: {value}"
+        towards = way(check, band, point)
+        return label, f"{label} profile points {towards}: {value}" if towards else f"{label} profile: {value}"
 
     def _conditions(self, evidence: Evidence) -> dict[str, str]:
         """Under which conditions the evidence was taken, as far as there is any."""
@@ -291,38 +323,3 @@ class _Court:
         if seeds and len(seeds) < (needed := seeds_needed(check, learned=True)):
             words += ["--seeds", str(needed)]
         return shlex.join([*words, "--force", *self.options] if again else [*words, *self.options])
-
-
-def _decided(
-    check: Check, band: Band | None, interval: Interval, evidence: Evidence, needed: int
-) -> tuple[Word, Literal["below", "above"] | None, str]:
-    """The word, the side of the band when it is the wrong one, and the reason."""
-    if band is None:
-        return "answered", None, f"Measured {bands.measured(interval, check.unit, basis(evidence))}."
-    place = band.place(interval.low, interval.high)
-    shown = bands.measured(interval, band.unit, basis(evidence), band.references(place))
-    seeds = len(evidence.seeds)
-    if seeds < needed:
-        so_far = band.says(band.place(interval.point, interval.point))
-        return "inconclusive", None, f"{seeds} of {plural(needed, 'seed')}: {shown} so far, {so_far}."
-    reason = f"Measured {shown}, {band.says(place)}"
-    if place == "inside":
-        return "reproduced", None, f"{reason}."
-    if place == "across":
-        return "inconclusive", None, f"{reason}."
-    if check.published is not None:
-        single = evidence.rows.get(check.measured or "")
-        better = METRICS[single[0].metric].better if single else "neither"
-        reason += f", {bands.against(check.published, interval.point, check.unit, better, check.printed)}"
-    return "contradicted", place, f"{reason}."
-
-
-def _way(check: Check, band: Band | None, point: float) -> str | None:
-    """Whether a hint points to the side the claim is on; None where only the size would tell."""
-    if band is not None and band.strict:
-        same = band.place(point, point) == "inside"
-    elif check.unit == "points" and check.published:
-        same = point * check.published > 0
-    else:
-        return None
-    return "the same way" if same else "the other way"

@@ -4,23 +4,37 @@ Invents no spread: where nothing is known of it, the interval has no bounds and 
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 from bench.records.metrics import METRICS
-from bench.statistics import intervals
+from bench.statistics import intervals, looks, pooling
 from bench.statistics.intervals import Interval
+from bench.statistics.pooling import Pool
 from bench.suite import expression
 from bench.suite.claim import Check
 from bench.verdicts.bands import plural
 from bench.verdicts.evidence import Evidence
 from bench.verdicts.ledger import is_learned
 
-SEEDS = 3  # what a trained value needs unless its check says otherwise
+SEEDS = 2  # what a trained value needs unless its check says otherwise: one says nothing of the spread between them
 
 
-def interval_of(text: str, constants: Mapping[str, float], evidence: Evidence) -> Interval:
-    """The interval of an expression. Every sample must be finite."""
+def interval_of(
+    text: str,
+    constants: Mapping[str, float],
+    evidence: Evidence,
+    confidence: float = 0.95,
+    pool: Pool | None = None,
+    new_images: bool = False,
+) -> Interval:
+    """The interval of an expression. Every sample must be finite.
+
+    Args:
+        confidence: of an interval over seeds; timing blocks keep 95 %.
+        pool: what other models say of the spread between seeds.
+        new_images: whether it is also for other test images of the same kind, and not for these alone.
+    """
     values = [sample.value for sample in evidence.samples]
     if evidence.by == "exact":
         return Interval(values[0], values[0], values[0], "exact", 1)
@@ -28,18 +42,43 @@ def interval_of(text: str, constants: Mapping[str, float], evidence: Evidence) -
         found = intervals.median_interval(values)
         # Another process of the same code may lie outside: memory and cores that it is given are not in these blocks.
         return replace(found, method=f"{found.method}, within one process")
-    if len(values) > 1:
-        return intervals.seed_interval(values, _half(text, constants, evidence, values[0]))
-    return _one_training(text, constants, evidence, values[0])
+    if len(values) == 1 and pool is None:
+        return _one_training(text, constants, evidence, values[0], confidence)
+    half = _half(text, constants, evidence, values[0])
+    found = pooling.seed_interval(values, half, confidence, pool)
+    return _widened(found, half, confidence) if new_images and half is not None else found
+
+
+@dataclass(frozen=True)
+class SeedRule:
+    """How evidence becomes an interval, and how many seeds that takes at least where a check does not say."""
+
+    interval: Callable[[str, Mapping[str, float], Evidence, Pool | None, bool], Interval]
+    seeds: int = SEEDS
+
+
+def at_this_look(
+    text: str, constants: Mapping[str, float], evidence: Evidence, pool: Pool | None, new_images: bool
+) -> Interval:
+    """The interval with the spread of the pool, as sure as the seeds that are there of those planned ask for."""
+    first, planned = evidence.planned
+    level = looks.confidence(len(evidence.seeds), planned, first) if evidence.seeds else looks.FINAL
+    return interval_of(text, constants, evidence, level, pool, new_images)
+
+
+POOLED = SeedRule(at_this_look)
 
 
 def basis(evidence: Evidence) -> str:
-    """What an interval stands on, in words: `3 seeds`, `20 blocks`; nothing for a count."""
+    """What an interval stands on, in words: `3 seeds`, `2 of 3 seeds`, `20 blocks`; nothing for a count."""
     if evidence.by == "exact":
         return ""
     if evidence.by == "repeat":
         return plural(len(evidence.samples), "block")
-    return plural(len(evidence.seeds), "seed") if evidence.seeds else f"{plural(images_of(evidence), 'test image')}"
+    if not evidence.seeds:
+        return plural(images_of(evidence), "test image")
+    n, (_, planned) = len(evidence.seeds), evidence.planned
+    return plural(n, "seed") if n >= planned else f"{n} of {plural(planned, 'seed')}"
 
 
 def resolution(evidence: Evidence) -> float | None:
@@ -47,24 +86,40 @@ def resolution(evidence: Evidence) -> float | None:
     return max((half for half in _resolutions(evidence).values()), default=None)
 
 
-def seeds_needed(check: Check, learned: bool) -> int:
-    """How many seeds a verdict takes, given whether anything in it is learned."""
-    usual = SEEDS if check.kind == "retrain" or (check.kind == "ordering" and learned) else 1
+def seeds_needed(check: Check, learned: bool, least: int = SEEDS) -> int:
+    """How many seeds a verdict takes at least, given whether anything in it is learned."""
+    usual = least if check.kind == "retrain" or (check.kind == "ordering" and learned) else 1
     return check.min_seeds or usual
 
 
-def _one_training(text: str, constants: Mapping[str, float], evidence: Evidence, point: float) -> Interval:
+def nothing_trained(evidence: Evidence) -> bool:
+    """Whether it is of fixed weights on a fixed test set: there is no other seed, and the same images again give the
+    same value."""
+    return evidence.by == "seed" and not evidence.seeds and all(case.recipe is None for case in evidence.cases)
+
+
+def _widened(found: Interval, half: float, confidence: float) -> Interval:
+    """The interval for other test images too: seeds and images are independent, so their halves add as squares."""
+    both = math.hypot((found.high - found.low) / 2, half * intervals.z(confidence) / intervals.z(0.95))
+    return replace(found, low=found.point - both, high=found.point + both, method=f"{found.method}, for new images")
+
+
+def _one_training(
+    text: str, constants: Mapping[str, float], evidence: Evidence, point: float, confidence: float
+) -> Interval:
     """What the number of test images leaves open, for want of other seeds; of a loss it says nothing.
 
     A lone accuracy gets Wilson's interval, an expression of accuracies what `_half` gives.
     """
     half = _half(text, constants, evidence, point)
     if half is None:
-        return intervals.mean_interval([point])
+        return Interval(-math.inf, math.inf, point, f"{intervals.percent(confidence)} Student's t of the mean", 1)
     if text.strip() in evidence.rows:
-        return intervals.accuracy_interval(point, images_of(evidence))
+        return intervals.accuracy_interval(point, images_of(evidence), confidence)
+    half *= intervals.z(confidence) / intervals.z(0.95)
     images = plural(images_of(evidence), "test image")
-    return Interval(point - half, point + half, point, f"95 % resolution of {images}, one training", 1)
+    method = f"{intervals.percent(confidence)} resolution of {images}, one training"
+    return Interval(point - half, point + half, point, method, 1)
 
 
 def _half(text: str, constants: Mapping[str, float], evidence: Evidence, point: float) -> float | None:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from bench.records.metrics import METRICS, depends
 from bench.records.written import difference_unit
-from bench.statistics import intervals
+from bench.statistics import intervals, pooling
 from bench.statistics.intervals import Interval
 from bench.verdicts.between_runs.series import Apart, Series, SeriesSample, named
 
@@ -123,7 +123,7 @@ def _paired(series: Series, what: str, first: list[float], second: list[float]) 
     if not any(differences):
         effect = Interval(0.0, 0.0, 0.0, "equal in every seed", len(differences))
     else:
-        effect = intervals.seed_interval(differences, _resolution(series, first[0], second[0]))
+        effect = pooling.seed_interval(differences, _resolution(series, first[0], second[0]))
     return _compared(series, what, "seeds", (first, second), "difference", effect)
 
 
