@@ -20,6 +20,9 @@ from bench.errors import BenchError, UsageError
 Command = TypeVar("Command", bound=Callable[..., object])
 Wish = TypeVar("Wish")
 DEFAULT_STORE = "results/store"
+LISTED = [
+    *("suites", "models", "datasets", "measures", "evaluations", "metrics", "claims", "runs", "machines"),
+]
 
 
 class Bench(click.Group):
@@ -143,12 +146,12 @@ def run(wish: RunWish) -> None:
 
     let_threads_sleep()
     loaded = loading.load(wish.suites)
-    complete = of_run.measured(loaded, wish)
+    complete, here = of_run.measured(loaded, wish)
     if wish.dry_run:
         return
     rows, environments = of_run.rows_of(wish.store)
     today, places = loading.today(loaded, wish.store), loading.places(wish.store, DEFAULT_STORE, wish.data)
-    verdicts = of_run.judged(loaded, rows, today, places)
+    verdicts = of_run.judged(loaded, rows, today, places, here)
     shown = of_run.shown(loaded, rows, today)
     of_run.summarise(loading.claiming(loaded), verdicts, shown, environments, places)
     raise SystemExit(of_run.exit_code(verdicts, wish.strict) if complete else ending.BROKE)
@@ -221,19 +224,23 @@ def schema() -> None:
 
 @bench.command(name="list")
 @click.argument(
-    "what", type=click.Choice(["suites", "models", "datasets", "measures", "evaluations", "metrics", "claims", "runs"])
+    "what",
+    type=click.Choice(
+        ["suites", "models", "datasets", "measures", "evaluations", "metrics", "claims", "runs", "machines"]
+    ),
 )
 @suites_argument(required=False)
 @store_option
 @json_option
 def list_(what: str, suites: tuple[Path, ...], store: str, as_json: bool) -> None:
-    """List suites, models, data sets, measures, evaluations, metrics, claims or runs."""
+    """List suites, models, data sets, measures, evaluations, metrics, claims, runs or machines."""
     from bench.commands import listing, loading, terminal
 
-    if what == "runs":
+    if what in ("runs", "machines"):
         from bench.store import Store
 
-        terminal.table(Store(store).runs().to_dict("records"), as_json)
+        found = Store(store).runs() if what == "runs" else Store(store).machines()
+        terminal.table(found.to_dict("records"), as_json)
         return
     asked = suites or (loading.known_suites() if what in ("suites", "claims") else [])
     loaded = loading.load(asked)  # what a suite's plug-ins bring is listed too, read and not run

@@ -19,7 +19,7 @@ from bench.verdicts.selection import fullest, grouped, of, selected
 def check(point=None, low=None, high=None, *, half=0.0, published=None, unit="%", **changes):
     measured = None if point is None else Interval(point - half, point + half, point, "made", 3)
     return CheckVerdict(
-        "it says", "retrain", "reproduced", "because", unit, published, low, high, measured=measured, **changes
+        "it says", "retrain", "reproduced", "because", unit, published, low=low, high=high, measured=measured, **changes
     )
 
 

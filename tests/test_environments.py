@@ -68,3 +68,11 @@ def test_rows_of_before_machines_had_ids_get_the_one_of_their_runs_hardware():
     # 25,276,510,208 bytes are 23.54 GiB, so 24; what torch uses of the processor is no part of its name.
     assert machines["AMD EPYC (AVX512)"] == [hardware.identity("AMD EPYC", 2, 24 * 2**30)]
     assert machines["NVIDIA H200"] != machines["AMD EPYC (AVX512)"]
+
+
+def test_machines_are_listed_with_what_they_are_made_of_and_what_was_measured_there():
+    listed = Store(making.ROOT / "results" / "reference").machines()
+    shown = listed[["devices", "cores", "memory_gib", "runs"]].to_dict("records")
+    assert {"devices": "AMD EPYC (AVX512)", "cores": 2, "memory_gib": 24, "runs": 2} in shown
+    assert [each["devices"] for each in shown].count("NVIDIA H200") == 1
+    assert listed["rows"].sum() == len(Store(making.ROOT / "results" / "reference").load(["metric"]))

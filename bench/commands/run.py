@@ -4,7 +4,7 @@ Calls both wings and lets them meet only through rows.
 """
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
@@ -22,14 +22,19 @@ if TYPE_CHECKING:
     from bench.execution.executor import Executor
     from bench.execution.workers import Workers
     from bench.git import CodeState
+    from bench.records.measurement import Environment
     from bench.report.provenance import Places
     from bench.store import Store
     from bench.store.store import Rows
     from bench.verdicts import Verdict
+    from bench.verdicts.machines import Here
 
 
-def measured(loaded: Sequence[LoadedSuite], wish: RunWish) -> bool:
-    """Plan, measure and store; whether every case got its values (absent data is no failure)."""
+def measured(loaded: Sequence[LoadedSuite], wish: RunWish) -> "tuple[bool, Here | None]":
+    """Plan, measure and store; whether every case got its values (absent data is no failure), and on which machine.
+
+    There is no such machine where several had a part in it.
+    """
     from bench.execution.signals import ending_cleanly
     from bench.execution.workers import starting
 
@@ -47,7 +52,7 @@ def measured(loaded: Sequence[LoadedSuite], wish: RunWish) -> bool:
         terminal.show_plan(cases, done, chosen.environment.device_name, chosen.environment.threads, again=again)
         todo = [case for case in cases if case.id not in done]
         if wish.dry_run or not todo:
-            return True
+            return True, machine_of([chosen.environment])
         if wish.in_process:
             imported(loaded)
         store.append_code(found for case in todo if (found := code[case.suite].of(case)))
@@ -124,36 +129,51 @@ def standing(
         return {}, {}
     here = chosen.environment
     known = partial(present.sha256, data_dir=wish.data, read=not wish.dry_run)
-    return store.standing(cases, here.device_name, here.threads, here.torch, code, known)
+    machines = [(here.machine, here.machine_name)]
+    return store.standing(cases, here.device_name, here.threads, here.torch, code, known, machines)
 
 
-def stored(cases: Sequence[Case], chosen: "Executor", store: "Store", code: Mapping[str, Today], wish: RunWish) -> bool:
+def machine_of(environments: "Iterable[Environment]") -> "Here | None":
+    """The machine that these environments are of, where it is one and known."""
+    from bench.verdicts.machines import Here
+
+    found = {(each.machine, each.machine_name) for each in environments}
+    (machine, name), *others = found
+    return None if others or machine is None else Here(machine, name)
+
+
+def stored(
+    cases: Sequence[Case], chosen: "Executor", store: "Store", code: Mapping[str, Today], wish: RunWish
+) -> "tuple[bool, Here | None]":
     """Measure the cases and append the rows of each as soon as it ends."""
     from bench.commands import bars
     from bench.data import present
     from bench.execution.context import Context
 
-    met: set[str | None] = set()  # the environments of this run that are in the store
+    met: dict[str | None, Environment] = {}  # the environments of this run that are in the store, by their ids
     context, complete = Context(scratch_dir=store.scratch_dir), True
     with bars.following(cases, chosen.environment.threads) as follower:
         for outcome in chosen.execute(cases, follower, wanted(chosen, store, code)):
             environment = outcome.environment or chosen.environment
             if environment.environment_id not in met:
                 store.append_environment(environment)
-                met.add(environment.environment_id)
+                met[environment.environment_id] = environment
             store.append(outcome.rows)
             present.learn(outcome.case, outcome.rows, wish.data)
             if outcome.complete:  # otherwise the next run goes on with what is kept
                 context.forget(outcome.case.id)
             follower.end(outcome)
             complete = complete and not outcome.failed
-    return complete
+    return complete, machine_of(met.values() or [chosen.environment])
 
 
 def wanted(chosen: "Executor", store: "Store", code: Mapping[str, Today]) -> Callable[[Case], bool]:
     """Whether a case that another run had in hand meanwhile has still no values."""
     here = chosen.environment
-    return lambda case: not store.standing([case], here.device_name, here.threads, here.torch, code)[0]
+    machines = [(here.machine, here.machine_name)]
+    return lambda case: (
+        not store.standing([case], here.device_name, here.threads, here.torch, code, machines=machines)[0]
+    )
 
 
 def rows_of(store: str) -> "tuple[Rows, Rows]":
@@ -165,12 +185,17 @@ def rows_of(store: str) -> "tuple[Rows, Rows]":
 
 
 def judged(
-    loaded: Sequence[LoadedSuite], rows: "Rows", today: Mapping[str, Today], places: "Places | None" = None
+    loaded: Sequence[LoadedSuite],
+    rows: "Rows",
+    today: Mapping[str, Today],
+    places: "Places | None" = None,
+    here: "Here | None" = None,
 ) -> "list[Verdict]":
     """The verdicts on all claims of the suites, by today's code of each.
 
     Args:
         places: those of store and data, for the commands in the verdicts.
+        here: the machine whose clocks decide; without one, the strongest verdict of all.
     """
     from bench.report.provenance import suite_file
     from bench.verdicts import judge
@@ -180,7 +205,13 @@ def judged(
         verdict
         for each in loaded
         for verdict in judge(
-            each.suite, each.sha256, rows, suite_path=suite_file(each), today=today[each.suite.id], options=more
+            each.suite,
+            each.sha256,
+            rows,
+            suite_path=suite_file(each),
+            today=today[each.suite.id],
+            options=more,
+            here=here,
         )
     ]
 

@@ -77,6 +77,39 @@ def by_run(environments: pandas.DataFrame) -> pandas.DataFrame:
     return pandas.DataFrame(runs, columns=columns).astype({"run_id": environments["run_id"].dtype})
 
 
+def by_machine(environments: pandas.DataFrame, rows: pandas.DataFrame) -> pandas.DataFrame:
+    """One row per machine and name of it, the newest first: what it is made of, and what was measured on it.
+
+    Args:
+        rows: with `KEYS`, `SHARED`, `case_id`, `device_name` and `started_at`, their conditions filled in.
+    """
+    facts = with_machines(environments)
+    names = ("machine", "machine_name", "cpu", "cores", "ram_bytes")
+    told = zip(*(_plain(facts[name]) for name in names), strict=True)
+    known = {(machine, name): made_of for machine, name, *made_of in told}
+    found: list[dict[str, Any]] = []
+    for place in _groups(rows):
+        part = rows.loc[rows.index[place]]
+        machine, name = (_plain(part[column])[0] for column in ("machine", "machine_name"))
+        cpu, cores, ram = known.get((machine, name), (None, None, None))
+        one = {"machine": machine, "name": name}
+        one |= {"devices": ", ".join(sorted(part["device_name"].dropna().unique())), "cpu": cpu, "cores": cores}
+        one |= {"memory_gib": None if ram is None else round(ram / 2**30), "runs": part["run_id"].nunique()}
+        one |= {"cases": part["case_id"].nunique(), "rows": len(part), "newest": part["started_at"].max()}
+        found.append(one)
+    found.sort(key=lambda one: str(one["newest"]), reverse=True)
+    return pandas.DataFrame(found)
+
+
+def _groups(rows: pandas.DataFrame) -> list[list[int]]:
+    """The places of the rows of each machine and name."""
+    numbers = rows.groupby(["machine", "machine_name"], dropna=False, sort=False).ngroup().tolist()
+    places: dict[int, list[int]] = {}
+    for place, number in enumerate(numbers):
+        places.setdefault(number, []).append(place)
+    return list(places.values())
+
+
 def _agreed(values: list[Any]) -> Any:
     known = list(dict.fromkeys(values))
     if len(known) == 1:

@@ -3,7 +3,7 @@
 Measures nothing and decides no claim; of a case that was measured and has to be again it says why.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import pandas
 
@@ -24,20 +24,22 @@ def standing(
     here: tuple[str, int, str | None],
     today: Mapping[str, Today],
     data: Callable[[Case], str | None],
+    machines: Collection[tuple[str | None, str | None]] = (),
 ) -> tuple[dict[str, str], dict[str, str]]:
     """The finished cases, id -> when they were measured; and those to measure again, id -> why.
 
     A case is finished when every row of its newest run by today's code is of the current protocol and of the data as it
     is now, and has its value; an epoch whose loss was not finite is a value too. Rows with a clock in them count
-    only from the same device, number of threads and torch (any torch, when none is named); counts and accuracies from
-    anywhere.
+    only from the same device, number of threads, torch and machine (any, when none is named); counts and accuracies
+    from anywhere.
 
     Args:
         rows: with `COLUMNS`, of these cases.
         here: device name, threads, torch.
+        machines: id and name of those whose clocks count; a machine is the same while it has no other name.
     """
     asked = {case.id: case for case in cases}
-    rows, old = _of_today(rows[~_elsewhere(rows, here)], asked, today)
+    rows, old = _of_today(rows[~_elsewhere(rows, here, machines)], asked, today)
     known: dict[str, str | None] = {}  # many cases share a data set, and looking at its files takes a moment
 
     def data_of(case: Case) -> str | None:
@@ -57,12 +59,20 @@ def standing(
     return done, {**again, **{case_id: why for case_id, why in old.items() if case_id not in measured}}
 
 
-def _elsewhere(rows: pandas.DataFrame, here: tuple[str, int, str | None]) -> pandas.Series:
-    """Rows with a clock in them from another device, number of threads or torch."""
+def _elsewhere(
+    rows: pandas.DataFrame, here: tuple[str, int, str | None], machines: Collection[tuple[str | None, str | None]]
+) -> pandas.Series:
+    """Rows with a clock in them from another device, number of threads, torch or machine."""
     device_name, threads, torch = here
     elsewhere = rows["device_name"].ne(device_name) | rows["threads"].ne(threads)
     if torch is not None:
         elsewhere |= rows["torch"].ne(torch).fillna(value=True)
+    if machines:
+        same = pandas.Series(data=False, index=rows.index)
+        for machine, name in machines:
+            named = True if name is None else rows["machine_name"].fillna(name).eq(name)
+            same |= rows["machine"].eq(str(machine)).fillna(value=False) & named
+        elsewhere |= ~same.astype(bool)
     clocked = ~rows["metric"].isin(from_anywhere())
     return clocked & elsewhere.fillna(value=True).astype(bool)
 

@@ -4,7 +4,7 @@ Judges nothing and edits nothing: a row once stored stays as it was measured.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
@@ -174,6 +174,11 @@ class Store:
         known = environments.by_run(self.environments())
         return summary.reset_index().merge(known, on="run_id", how="left").sort_values("started_at", ignore_index=True)
 
+    def machines(self) -> pandas.DataFrame:
+        """One row per machine that rows come from, the newest first; see `environments.by_machine`."""
+        read = [*environments.KEYS, *environments.SHARED, "case_id", "device_name", "started_at"]
+        return environments.by_machine(self.environments(), self.with_conditions(self.load(read)))
+
     def with_conditions(self, rows: Rows) -> Rows:
         """The rows; those of before a row knew its torch and its machine have those of their environment."""
         return environments.with_conditions(rows, self.environments)
@@ -192,18 +197,20 @@ class Store:
         torch: str | None = None,
         today: Mapping[str, Today] | None = None,
         data: Callable[[Case], str | None] = lambda case: None,
+        machines: Collection[tuple[str | None, str | None]] = (),
     ) -> tuple[dict[str, str], dict[str, str]]:
         """The cases that are finished, id -> when; and of the others those that were measured, id -> why again.
 
         Args:
             today: suite -> its code now; a case's own fingerprint counts where its suite is not among them.
             data: the digest of a case's data set as it is now; None where that cannot be told.
+            machines: id and name of those whose clocks count; all, when none is given.
         """
         asked = list(cases)
         rows = self.load(finished.COLUMNS, where={"case_id": [case.id for case in asked]})
-        if torch is not None:
+        if torch is not None or machines:
             rows = self.with_conditions(rows)
-        return finished.standing(rows, asked, (device_name, threads, torch), today or {}, data)
+        return finished.standing(rows, asked, (device_name, threads, torch), today or {}, data, machines)
 
     def compact(self) -> None:
         """Rewrite the many small files that appends leave as few; appends may go on meanwhile. Raises StoreError."""

@@ -26,12 +26,9 @@ from bench.verdicts.ledger import (
     deciding_seeds,
     is_clocked,
     is_learned,
-    middle,
-    not_finite,
-    right_images,
     unseeded,
-    value_of,
 )
+from bench.verdicts.values import middle, not_finite, right_images, value_of
 
 By = Literal["seed", "repeat", "exact"]
 # A case id answers for these; what is left of a metric's conditions has to agree between rows.

@@ -20,10 +20,12 @@ from bench.suite import expression, units_of
 from bench.suite.claim import Check, Claim
 from bench.suite.schema import Suite
 from bench.verdicts import bands
+from bench.verdicts.across import conditions, pooled
 from bench.verdicts.bands import Band, plural, sentence
 from bench.verdicts.deciding import History, Word, decided, flip, history, spread, way
 from bench.verdicts.evidence import Evidence, Missing, Sample, Why, collect
-from bench.verdicts.ledger import Ledger, is_learned, planned_cases, unseeded
+from bench.verdicts.ledger import Ledger, is_clocked, is_learned, planned_cases, unseeded
+from bench.verdicts.machines import Here, Machine, not_here, together
 from bench.verdicts.paired import Paired, paired
 from bench.verdicts.pools import Pools
 from bench.verdicts.uncertainty import (
@@ -69,6 +71,10 @@ class CheckVerdict:
     spread: str | None = None  # whose spread between seeds the interval has
     history: History = ()  # its word by the number of seeds, from the first that could decide on
     paired: tuple[Paired, ...] = ()  # the two models of a difference on the same test images, seed by seed
+    machine: str | None = None  # whose clock it was, as a reader calls it; None where no clock is involved
+    machine_id: str | None = None
+    elsewhere: tuple["CheckVerdict", ...] = ()  # what the check comes to on other machines
+    across: str | None = None  # a sentence on them
 
     @property
     def difference(self) -> float | None:
@@ -103,8 +109,9 @@ def judge(
     today: Today | None = None,
     options: Sequence[str] = (),
     rule: SeedRule = POOLED,
+    here: Here | None = None,
 ) -> list[Verdict]:
-    """The verdict on every claim of a suite, in its order.
+    """The verdict on every claim of a suite, in its order: of a clock on each machine, and of all together.
 
     Args:
         rows: columns of `Measurement`, of any suites and runs.
@@ -112,13 +119,15 @@ def judge(
         suite_path: how the commands in the verdicts name the suite file.
         options: what they need beside it, such as `--store URI`.
         rule: how seeds become an interval.
+        here: the machine whose verdict on a clock is that of the claim; without one, the strongest of all machines'.
     """
     values = {key: claim.published for key, claim in suite.claims.items()}
     values |= {key: quantity.value for key, quantity in suite.quantities.items()}
     constants = {key: value for key, value in values.items() if value is not None}
     units = units_of.named(suite.model_dump(include={"quantities", "claims"}, exclude_none=True))
     ledger = Ledger(suite, suite_sha256, rows, today)
-    court = _Court(suite, ledger, constants, units, suite_path, tuple(options), rule, Pools(ledger, constants))
+    pools = Pools(ledger, constants)
+    court = _Court(suite, ledger, constants, units, suite_path, tuple(options), rule, pools, here)
     return [court.verdict(key, claim) for key, claim in suite.claims.items()]
 
 
@@ -155,6 +164,7 @@ class _Court:
     options: tuple[str, ...]
     rule: SeedRule
     pools: Pools
+    here: Here | None
 
     def verdict(self, key: str, claim: Claim) -> Verdict:
         checks = tuple(self.check(check) for check in claim.checks)
@@ -215,11 +225,29 @@ class _Court:
             return replace(blank, reason=sentence(check.unavailable or "nothing is named that could be measured"))
         asked = [self.suite.quantities[name].metric for name in expression.names(text) if name not in self.constants]
         needed = seeds_needed(check, any(is_learned(metric) for metric in asked), self.rule.seeds)
-        found = collect(self.ledger, text, self.constants, check.hardware, reduced=False, needed=needed)
+        if not any(is_clocked(metric) for metric in asked):
+            return self._on(self.ledger, check, text, band, blank, needed)
+        known = self.ledger.clocked
+        at_hand = self.here.among(known) if self.here else None
+        named = [replace(blank, machine=each.label, machine_id=each.key) for each in known]
+        each = [
+            self._on(self.ledger.on(machine), check, text, band, blank_there, needed)
+            for machine, blank_there in zip(known, named, strict=True)
+        ]
+        if self.here and at_hand is None:
+            nowhere = self.ledger.on(Machine(self.here.machine, self.here.name or "this machine"))
+            return not_here(self._on(nowhere, check, text, band, blank, needed), each)
+        return together(each, WORDS, at_hand) or self._on(self.ledger, check, text, band, blank, needed)
+
+    def _on(
+        self, ledger: Ledger, check: Check, text: str, band: Band | None, blank: CheckVerdict, needed: int
+    ) -> CheckVerdict:
+        """The check by the rows of a ledger, which may be one machine's."""
+        found = pooled(ledger, text, self.constants, check.hardware, needed)
         if isinstance(found, Evidence):
             # A measure without seeds needs none, unless the check asks for some.
             return self._judged(check, text, band, found, blank, needed if found.seeds else check.min_seeds or 0)
-        hint = self._indication(check, text, band)
+        hint = self._indication(ledger, check, text, band)
         reason = found.reason
         if hint and found.why in (Why.STALE, Why.NEVER):
             reason = f"only the {hint[0]} profile has been run, and its rows decide no claim"
@@ -240,7 +268,7 @@ class _Court:
             samples=evidence.samples,
             test_images=images_of(evidence) or None,
             further=evidence.further,
-            conditions=self._conditions(evidence),
+            conditions=conditions(self.ledger, evidence),
             deviations="; ".join(dict.fromkeys(case.deviations for case in evidence.cases if case.deviations)) or None,
             command=self._command(check, text, again=len(evidence.seeds) >= max(needed, evidence.planned[1])),
         )
@@ -272,9 +300,9 @@ class _Court:
             word, side = "inconclusive", None
         return replace(known, verdict=word, side=side, reason=reason)
 
-    def _indication(self, check: Check, text: str, band: Band | None) -> tuple[str, str] | None:
+    def _indication(self, ledger: Ledger, check: Check, text: str, band: Band | None) -> tuple[str, str] | None:
         """A reduced profile's label, and what it hints at, said so that nobody takes it for a verdict."""
-        found = collect(self.ledger, text, self.constants, check.hardware, reduced=True)
+        found = collect(ledger, text, self.constants, check.hardware, reduced=True)
         if isinstance(found, Missing) or found.not_finite:
             return None
         point = interval_of(text, self.constants, found).point
@@ -288,27 +316,6 @@ class _Court:
         value = written.amount(point, check.unit) + (f" ({small})" if small else "")
         towards = way(check, band, point)
         return label, f"{label} profile points {towards}: {value}" if towards else f"{label} profile: {value}"
-
-    def _conditions(self, evidence: Evidence) -> dict[str, str]:
-        """Under which conditions the evidence was taken, as far as there is any."""
-        rows = [row for found in evidence.rows.values() for row in found]
-        if not rows:
-            return {}
-        swaps = self.suite.profiles[evidence.setting.profile].datasets
-        keys = [swaps.get(case.dataset_key, case.dataset_key) for case in evidence.cases if case.dataset_key]
-        images = sorted({int(row.n_test) for row in rows if row.n_test})
-        data = [self.suite.datasets[key].label for key in dict.fromkeys(keys)]
-        found = {
-            "device": sorted({row.device_name for row in rows}),
-            "threads": sorted({f"{row.threads:.0f}" for row in rows}),
-            "precision": sorted({row.precision for row in rows}),
-            "data": data + [plural(n, "test image") for n in images if data],
-            "profile": sorted({row.profile for row in rows}),
-            "protocol": sorted({f"{row.metric} {row.protocol:.0f}" for row in rows}),
-            "seeds": [str(seed) for seed in evidence.seeds],
-            "set apart": [f"{evidence.set_apart} rows"] if evidence.set_apart else [],
-        }
-        return {key: ", ".join(values) for key, values in found.items() if values}
 
     def _command(self, check: Check, text: str, again: bool) -> str | None:
         """The command that measures what the check needs under a full profile; `again` also what is there already."""

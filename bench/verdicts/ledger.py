@@ -1,9 +1,9 @@
-"""The rows of a store by what they measure, beside the cases that a suite plans, and what a quantity is in one run.
+"""The rows of a store by what they measure, beside the cases that a suite plans.
 
 Combines no quantities and judges nothing; a row of a case that is no longer planned serves only to say so.
 """
 
-import math
+import copy
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,18 +16,15 @@ from bench.plan.case import Case
 from bench.plan.planner import plan, selected_by
 from bench.plan.staleness import Today
 from bench.records.metrics import METRICS, depends
-from bench.statistics import intervals
 from bench.suite import expression
 from bench.suite.schema import Quantity, Suite
+from bench.verdicts.machines import Machine, told_apart
 
 # A row of one of these was tried and gave no value.
 FAILURES = {"failed": "failed", "timeout": "ran out of time"}
 
 # The folders of an absolute path within a sentence: rows of older code may hold some, and what is shown must not.
 _PATH = re.compile(r"(?<![\w.…/:\\])(?:[A-Za-z]:[\\/]|~?/)(?:[^\s'\":;,()\\/]+[\\/])+")
-
-# What a quantity is in one run: a number, a curve over epochs, or the blocks of a clock by repeat.
-Value = float | tuple[float, ...] | dict[int, float]
 
 
 class Row(NamedTuple):
@@ -59,6 +56,7 @@ class Row(NamedTuple):
     detail: str | None
     code_sha256: str | None
     torch: str | None
+    machine: str | None  # the key that `machines.told_apart` gives it
 
 
 @dataclass(frozen=True)
@@ -93,7 +91,8 @@ class Ledger:
     `settings` are all profiles on all devices that have rows, in the suite's order, CUDA before CPU.
     `usable` maps (case, metric, part) to its runs, the newest first; `refused` maps a case to its other rows, newest
     first; `stale` maps (model, metric) to the newest row of a case that is no longer planned; `outdated` maps a case to
-    what changed since the newest of its rows that other code made.
+    what changed since the newest of its rows that other code made. `machines` are all that rows come from; `clocked`
+    are those with values of a clock, and `on` is the ledger without the clocks of all but one of them.
     """
 
     def __init__(
@@ -114,6 +113,9 @@ class Ledger:
         self.stale: dict[tuple[str, str], Row] = {}
         self.outdated: dict[str, str] = {}
         self.measured: set[str] = set()  # cases with a value of any metric
+        self._measured_on: set[tuple[str, str]] = set()  # such a case, and the machine
+        self.machines: list[Machine] = []
+        self._views: dict[tuple[str, bool], Ledger] = {}
         cases = {setting.ids[case.name]: case for setting in self.settings for case in setting.every}
         self._fill(self._of_today(frame, cases, today) if today else frame, set(cases))
 
@@ -125,9 +127,33 @@ class Ledger:
                 self.outdated[row.case_id] = today.why(cases[row.case_id], row.code_sha256, row.run_id)
         return frame[~old]
 
+    @property
+    def clocked(self) -> list[Machine]:
+        """The machines that have values of a clock."""
+        series = (runs for (_, metric, _), runs in self.usable.items() if is_clocked(metric))
+        found = {row.machine for runs in series for rows in runs.values() for row in rows}
+        return [machine for machine in self.machines if machine.key in found]
+
+    def on(self, machine: Machine, *, alone: bool = False) -> "Ledger":
+        """The ledger without what other machines' clocks say; `alone` leaves out everything of theirs."""
+        if (machine.key, alone) not in self._views:
+            view = copy.copy(self)
+            view.usable, view.refused = defaultdict(dict), defaultdict(list)
+            for (case_id, metric, part), runs in self.usable.items():
+                for run, rows in runs.items():
+                    if kept := [row for row in rows if _speaks(row, machine, alone)]:
+                        view.usable[case_id, metric, part][run] = kept
+            for case_id, rows in self.refused.items():
+                view.refused[case_id] = [row for row in rows if _speaks(row, machine, alone)]
+            view.measured = {case_id for case_id, key in self._measured_on if key == machine.key}
+            self._views[machine.key, alone] = view
+        return self._views[machine.key, alone]
+
     def _fill(self, frame: pandas.DataFrame, planned: set[str]) -> None:
-        kept = frame[frame["case_id"].isin(planned) | (frame["suite"] == self.suite.id)]
-        self.measured = set(kept.loc[kept["status"] == "ok", "case_id"])
+        kept, self.machines = told_apart(frame[frame["case_id"].isin(planned) | (frame["suite"] == self.suite.id)])
+        about = kept.loc[kept["status"] == "ok", ["case_id", "machine"]].drop_duplicates()
+        self._measured_on = set(about.itertuples(index=False, name=None))
+        self.measured = {case_id for case_id, _ in self._measured_on}
         # Most rows of a store answer no question of this suite; they are left out before they become tuples.
         asked = {quantity.metric for quantity in self.suite.quantities.values()}
         if not self.every_metric:
@@ -152,11 +178,15 @@ class Ledger:
         """
         row = rows[0]
         for bad in self.refused.get(case_id, []):
-            elsewhere = is_clocked(row.metric) and bad.device_name != row.device_name
+            elsewhere = is_clocked(row.metric) and bad.machine != row.machine
             if bad.status in FAILURES and not elsewhere:
                 later = (bad.started_at, bad.run_id) > (row.started_at, row.run_id) and bad.run_id != row.run_id
                 return bad if later else None
         return None
+
+
+def _speaks(row: Row, machine: Machine, alone: bool) -> bool:
+    return row.machine == machine.key or not (alone or is_clocked(row.metric))
 
 
 def is_clocked(metric: str | None) -> bool:
@@ -275,51 +305,3 @@ def cut_short(case: Case, quantity: Quantity, rows: list[Row]) -> str | None:
     if last in gone:
         return f"stopped after epoch {max(epochs):.0f} of {last}"
     return f"epoch {min(gone)} of {last} is not there" if gone else None
-
-
-def _chosen(quantity: Quantity, rows: list[Row]) -> list[Row]:
-    """The rows that `at` selects, in the order of their epochs; all of them when they have none."""
-    by_epoch = {row.epoch: row for row in rows if row.epoch is not None}
-    if not by_epoch:
-        return rows
-    ordered = [by_epoch[epoch] for epoch in sorted(by_epoch)]
-    if quantity.at == "last":
-        return ordered[-1:]
-    if isinstance(quantity.at, list):
-        return [row for row in ordered if row.epoch is not None and quantity.at[0] <= row.epoch <= quantity.at[1]]
-    return ordered
-
-
-def value_of(quantity: Quantity, rows: list[Row]) -> Value:
-    """What a quantity is in one run: a number, a curve over epochs, or the blocks of a clock by repeat."""
-    chosen = _chosen(quantity, rows)
-    values = tuple(float(row.value) for row in chosen if row.value is not None)
-    if chosen[0].epoch is not None and quantity.at == "best":
-        return min(values) if METRICS[chosen[0].metric].better == "lower" else max(values)
-    if chosen[0].epoch is not None and quantity.at != "last":
-        return values
-    if chosen[0].repeat is not None:
-        return {row.repeat: float(row.value) for row in chosen if row.repeat is not None and row.value is not None}
-    return values[-1]
-
-
-def middle(value: Value) -> float | tuple[float, ...]:
-    """The value with blocks replaced by their median."""
-    return intervals.median(list(value.values())) if isinstance(value, dict) else value
-
-
-def not_finite(quantity: Quantity, rows: list[Row]) -> list[str]:
-    """The first chosen value that is NaN or infinite, in words; it is never averaged away."""
-    for row in _chosen(quantity, rows):
-        if row.value is None or not math.isfinite(row.value):
-            at = "" if row.epoch is None else f" at epoch {row.epoch:.0f}"
-            seed = "" if row.seed is None else f" (seed {row.seed:.0f})"
-            why = f": {row.reason}" if row.reason else ""
-            return [f"{row.metric} of {row.model} is {'NaN' if row.value is None else row.value}{at}{seed}{why}"]
-    return []
-
-
-def right_images(rows: Mapping[int | None, list[Row]]) -> dict[int, str]:
-    """Seed by seed, which test images were right after the last epoch, where the rows say so."""
-    told = {seed: [row.detail for row in found if row.detail] for seed, found in rows.items() if seed is not None}
-    return {seed: details[-1] for seed, details in told.items() if details}

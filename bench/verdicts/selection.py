@@ -16,7 +16,16 @@ from bench.plan.case import Case
 from bench.plan.planner import selected_by
 from bench.suite import expression
 from bench.suite.schema import Quantity, Suite
-from bench.verdicts.ledger import FAILURES, Ledger, PlannedSetting, Row, deciding_seeds, is_learned, unseeded
+from bench.verdicts.ledger import (
+    FAILURES,
+    Ledger,
+    PlannedSetting,
+    Row,
+    deciding_seeds,
+    is_clocked,
+    is_learned,
+    unseeded,
+)
 from bench.verdicts.uncertainty import seeds_needed
 
 Key = TypeVar("Key")
@@ -67,7 +76,8 @@ class Selection:
 
 
 def selected(suite: Suite, suite_sha256: str, frame: pandas.DataFrame) -> Selection:
-    """Of every planned case and metric the newest run that has all it needs, as verdicts take it.
+    """Of every planned case and metric the newest run that has all it needs, as verdicts take it; of a clock on each
+    machine.
 
     Seeds beyond those that decide are left out, except under a reduced profile, which decides nothing.
 
@@ -86,7 +96,8 @@ def selected(suite: Suite, suite_sha256: str, frame: pandas.DataFrame) -> Select
         Selected(row, case, tuple(settings))
         for case_id, (case, settings) in cases.items()
         for metric, part in series.get(case_id, ())
-        for row in _newest(ledger, case, case_id, metric, part)
+        for view in ([ledger.on(machine) for machine in ledger.clocked] if is_clocked(metric) else [ledger])
+        for row in _newest(view, case, case_id, metric, part)
     ]
     failures = (_failure(ledger, case_id, case) for case_id, (case, _) in cases.items())
     return Selection(tuple(rows), tuple(filter(None, failures)))
@@ -98,13 +109,29 @@ def of(rows: Iterable[Selected], *metrics: str) -> list[Selected]:
 
 
 def fullest(rows: Sequence[Selected]) -> list[Selected]:
-    """The rows of one profile on one device, as a verdict chooses: full before reduced, then most seeds, then CUDA."""
+    """The rows of one profile on one device, as a verdict chooses: full before reduced, then most seeds, then CUDA.
+
+    Of clocks those of one machine: the one with the most seeds, then the most cases.
+    """
     known = [each for each in rows if not each.reduced] or list(rows)
     settings = {(s.profile, s.device): s for each in known for s in each.settings}
     if not settings:
         return []
-    parts = [[each for each in known if setting in each.settings] for setting in settings.values()]
+    parts = [_of_one_machine([each for each in known if setting in each.settings]) for setting in settings.values()]
     return max(parts, key=lambda part: len({each.case.seed for each in part}))
+
+
+def _of_one_machine(rows: Sequence[Selected]) -> list[Selected]:
+    """The rows without the clocks of all machines but one, whichever were measured last."""
+    parts = grouped((each for each in rows if is_clocked(each.row.metric)), lambda each: str(each.row.machine))
+    if len(parts) < 2:
+        return list(rows)
+
+    def size(key: str) -> tuple[int, int]:
+        return len({each.case.seed for each in parts[key]}), len({each.case.name for each in parts[key]})
+
+    chosen = max(sorted(parts), key=size)
+    return [each for each in rows if not is_clocked(each.row.metric) or each.row.machine == chosen]
 
 
 def together(rows: Sequence[Selected]) -> list[Selected]:
@@ -169,7 +196,7 @@ def _newest(ledger: Ledger, case: Case, case_id: str, metric: str, part: str | N
     """The rows of the newest run that is whole for every quantity on them, in the order of their epochs and repeats."""
     asking = [q for q in ledger.suite.quantities.values() if q.metric == metric and q.part == part]
     asking = [quantity for quantity in asking if selected_by(quantity, [case])]
-    runs = ledger.usable[case_id, metric, part]
+    runs = ledger.usable.get((case_id, metric, part), {})
     for quantity in asking or [Quantity(metric=metric, part=part)]:
         whole = ledger.whole(case, case_id, quantity)
         runs = {run: rows for run, rows in runs.items() if run in whole}

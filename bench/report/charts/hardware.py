@@ -94,8 +94,8 @@ def _lines(
 
 def _measured(training: Training, rows: Sequence[Selected]) -> Iterator[dict[str, Any]]:
     timed = [each for each in of(rows, "epoch_s") if each.case.model == training.model and each.finite]
-    for device, part in grouped(fullest(timed), lambda each: each.row.device_name).items():
-        seconds = [each.value / each.row.n_train * training.images for each in part if each.row.n_train]
+    for device, part in grouped(timed, lambda each: each.row.device_name).items():
+        seconds = [each.value / each.row.n_train * training.images for each in fullest(part) if each.row.n_train]
         if seconds:
             yield _line(training, _titled(device), "measured", seconds)
 
