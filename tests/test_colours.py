@@ -25,6 +25,12 @@ def palette(**save) -> Image.Image:
     return Image.open(io.BytesIO(file.getvalue()))
 
 
+def reread(image: Image.Image, kind: str, **save) -> Image.Image:
+    file = io.BytesIO()
+    image.save(file, kind, **save)
+    return Image.open(io.BytesIO(file.getvalue()))
+
+
 # name -> the image, one pixel of it in RGB
 KINDS = {
     "16 bits": (lambda: flat(45_000, np.uint16), (175,) * 3),  # 45,000 x 255 / 65,535 = 175.1
@@ -41,6 +47,13 @@ KINDS = {
     "opacity multiplied in": (lambda: Image.new("RGBa", (8, 8), (50, 25, 5, 128)), (99, 49, 9)),  # x 255 / 128
     "palette": (palette, (10, 20, 30)),
     "palette, transparent": (lambda: palette(transparency=0), (10, 20, 30)),
+    "16 bits, the large end first": (lambda: reread(flat(45_000, ">u2"), "TIFF"), (175,) * 3),
+    "16 bits in a file": (lambda: reread(flat(45_000, np.uint16), "PNG"), (175,) * 3),
+    "one bit, in a file of faxes": (
+        lambda: reread(Image.new("1", (8, 8), 1), "TIFF", compression="group4"),
+        (255,) * 3,
+    ),
+    "palette and opacity": (lambda: Image.new("RGBA", (8, 8), (9, 9, 9, 0)).convert("PA"), (9,) * 3),
     "four inks": (lambda: Image.new("CMYK", (8, 8), (0, 0, 0, 100)), (155,) * 3),
     "luminance": (lambda: Image.new("YCbCr", (8, 8), (90, 128, 128)), (90,) * 3),
 }
@@ -120,7 +133,42 @@ def test_parquet_files_where_folders_should_be_are_named_in_the_reason(tmp_path)
     for number in range(4):
         (tmp_path / "data" / f"train-0000{number}-of-00004.parquet").touch()
     told = (
-        r"0 classes in .*found Parquet files there: data/train-00000-of-00004.parquet, .* and 1 more\); lay the images"
+        r"0 classes in .*found Parquet files in .*: data/train-00000-of-00004.parquet, .* and 1 more\); lay the images"
     )
     with pytest.raises(DataAbsent, match=told):
         image_folder.image_folder(tmp_path)
+
+
+def test_a_class_of_other_files_is_told_with_what_lies_there(folder):
+    for name in ("0.png", "1.png"):
+        (folder / "val" / "bee" / name).rename(folder / "val" / "bee" / name.replace("png", "gif"))
+    with pytest.raises(DataAbsent, match=r"no images in .*val/bee \(found there: 2 \.gif; images end in \.bmp, \.jpeg"):
+        image_folder.image_folder(folder)
+
+
+def test_a_second_split_of_another_name_is_told_with_the_folders_that_are_there(folder):
+    (folder / "val").rename(folder / "validation")
+    with pytest.raises(DataAbsent, match=r"no images in .*test/ant \(folders in .*: 'train', 'validation'\)"):
+        image_folder.image_folder(folder)
+
+
+def test_capital_suffixes_links_and_deeper_folders_are_images_too(folder):
+    clean = image_folder.image_folder(folder, image_size=7)
+    ant = folder / "train" / "ant"
+    (ant / "0.png").rename(ant / "0.PNG")
+    (folder / "elsewhere.png").write_bytes((ant / "1.png").read_bytes())
+    (ant / "1.png").unlink()
+    (ant / "1.png").symlink_to(folder / "elsewhere.png")
+    (ant / "broken.png").symlink_to(folder / "nowhere.png")
+    found = image_folder.image_folder(folder, image_size=7)
+    assert found.sha256 == clean.sha256
+
+
+@pytest.mark.parametrize("damage", [lambda data: b"", lambda data: data[: len(data) // 2], lambda data: b"GIF89a"])
+def test_a_file_that_is_no_whole_image_is_told_with_its_path_when_it_is_read(folder, damage):
+    path = folder / "train" / "ant" / "0.jpg"
+    Image.effect_noise((64, 64), 90).save(path)
+    path.write_bytes(damage(path.read_bytes()))
+    found = image_folder.image_folder(folder, image_size=7)
+    with pytest.raises(DataCorrupt, match=rf"{path}: expected an image"):
+        found.train_images[np.array([found.train_images.paths.index(path)])]

@@ -324,8 +324,9 @@ def test_building_from_a_folder_without_shards_says_so(tmp_path):
 @pytest.mark.parametrize(("below", "name"), [
     ("", "{}-00000-of-00001.parquet"), ("plain_text", "{}-00000-of-00001.parquet"), ("data", "{}-0.parquet"),
     ("cifar10", "{}-00000-of-00001.parquet"), ("", "{}.parquet"), ("plain_text", "{}/0000.parquet"),
+    ("default", "{}/0000.parquet"),
 ])  # fmt: skip
-@pytest.mark.parametrize("columns", [("img", "label"), ("image", "label")])
+@pytest.mark.parametrize("columns", [("img", "label"), ("image", "label"), ("image", "labels")])
 def test_shards_are_found_where_hubs_put_them_and_under_the_names_they_give(tmp_path, below, name, columns):
     for split, count in SMALL.rows.items():
         path = tmp_path / "cifar10" / below / name.format(split)
@@ -340,7 +341,7 @@ def test_shards_are_found_where_hubs_put_them_and_under_the_names_they_give(tmp_
 def test_shards_elsewhere_are_named_in_the_reason_which_still_ends_in_the_command(tmp_path):
     for name in ("train-0.parquet", "test-0.parquet"):
         write_shard(tmp_path / name, [encoded(noise(1)[0])], balanced(1))
-    found = r"not all of it \(found Parquet files there: test-0.parquet, train-0.parquet\): .*download=True\)\"$"
+    found = r"not all of it \(found Parquet files in .*: test-0.parquet, train-0.parquet\): .*download=True\)\"$"
     with pytest.raises(DataAbsent, match=found):
         small(tmp_path)
 
@@ -352,3 +353,40 @@ def test_columns_that_are_none_of_the_known_are_told_with_those_that_would_do(sh
     )
     with pytest.raises(DataCorrupt, match=r"found \['img', 'coarse_label'\]; 'image' would do for 'img'"):
         small(shards)
+
+
+@pytest.mark.parametrize("column", ["fine_label", "fine_labels", "label", "labels"])
+def test_fine_labels_are_found_under_every_name_that_hubs_give_them(tmp_path, column):
+    hundred = replace(cifar.CIFAR100, rows={"train": 40, "test": 20})
+    for split, count in hundred.rows.items():
+        path = tmp_path / "cifar100" / "cifar100" / f"{split}-00000-of-00001.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_shard(path, [encoded(image) for image in noise(count)], balanced(count) * 9, column)
+    np.testing.assert_array_equal(cifar.load_cifar(hundred, tmp_path).test_labels, balanced(20) * 9)
+
+
+@pytest.mark.parametrize(("labels", "told"), [
+    (["cat"] * 20, "expected whole numbers in column 'label', found string$"),
+    ([1.0] * 20, "found double$"),
+    ([None, *[1] * 19], "found int64 without a value in 1 rows"),
+])  # fmt: skip
+def test_labels_that_are_no_whole_numbers_are_told_with_their_kind(shards, labels, told):
+    (shards / "SHA256SUMS").unlink()
+    write_shard(shards / "cifar10" / "test-00000-of-00001.parquet", [encoded(noise(1)[0])] * 20, labels)
+    with pytest.raises(DataCorrupt, match=told):
+        small(shards)
+
+
+def test_an_image_that_is_only_a_path_is_told_with_its_row(shards):
+    (shards / "SHA256SUMS").unlink()
+    write_shard(shards / "cifar10" / "test-00000-of-00001.parquet", [encoded(noise(1)[0])] * 19 + [None], balanced(20))
+    with pytest.raises(DataCorrupt, match="expected the bytes of an image in row 19, found NoneType"):
+        small(shards)
+
+
+def test_shards_in_the_depths_of_a_hubs_cache_are_named_with_where_they_are(tmp_path):
+    deep = tmp_path / "datasets--uoft-cs--cifar10" / "snapshots" / "0b2714987fa4" / "plain_text"
+    deep.mkdir(parents=True)
+    write_shard(deep / "train-00000-of-00001.parquet", [encoded(noise(1)[0])], balanced(1))
+    with pytest.raises(DataAbsent, match=f"found Parquet files in {tmp_path}: {deep.relative_to(tmp_path)}/train-"):
+        small(tmp_path)

@@ -1,5 +1,6 @@
 """The store with real files and real processes: what is stored comes back, and nothing is ever half there."""
 
+import csv
 import dataclasses
 import json
 import math
@@ -19,7 +20,8 @@ from hypothesis import strategies as st
 
 from bench.errors import StoreError, UsageError
 from bench.plan.case import Case, asked_today, id_of
-from bench.records.measurement import SCHEMA, Measurement, canonical_json, columns
+from bench.plan.fingerprint import Fingerprint
+from bench.records.measurement import SCHEMA, CodePart, Measurement, canonical_json, columns
 from bench.records.metrics import METRICS
 from bench.store import Store, delta, schema_of
 from tests import making
@@ -265,6 +267,25 @@ def test_an_export_reads_back_as_the_same_rows_and_exports_to_the_same_bytes(tmp
     )
     second = again.export(folder / "second")
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+
+
+@pytest.mark.parametrize("text", [
+    "=1+1", "+1", "-1 points", "@SUM(A1)", "\tx", "\rx", "\n=x", "'=1", "''=1", "'quoted'", "'", "", "− 1", "a=b",
+])  # fmt: skip
+def test_no_text_of_an_export_is_a_formula_and_all_read_back(tmp_path, text):
+    store = Store(tmp_path / "store")
+    store.append([measurement(value=-1.5, reason=text, part=text, detail=text, code_sha256="ab")])
+    store.append_code([Fingerprint("ab", (CodePart("module", "net", "cd", text),))])
+    written = store.export(tmp_path / "out")
+    for path in written:
+        with path.open(newline="") as file:
+            for line in csv.reader(file):
+                assert not [cell for cell in line if cell.startswith(("=", "+", "@", "\t", "\r", "\n", "-1 "))]
+    (row,) = Store(tmp_path / "out").load().to_dict("records")
+    assert (row["reason"], row["part"], row["detail"], row["value"]) == (text, text, text, -1.5)
+    assert '"-1.5"' not in written[0].read_text()
+    assert Store(tmp_path / "new").import_(tmp_path / "out") == 1
+    assert Store(tmp_path / "new").codes()["ab"][0].text == text
 
 
 def test_the_order_of_appends_does_not_show_in_an_export(tmp_path):

@@ -6,6 +6,7 @@ Every file is checked before it is believed; no subset or order of pixels is cho
 import hashlib
 import io
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,8 @@ from bench.errors import DataCorrupt
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 # What hubs call these columns.
 IMAGE_COLUMNS = ("img", "image")
-LABEL_COLUMN = "label"
+LABEL_COLUMNS = ("label", "labels")
+_MOST_LOOKED_AT = 20_000  # files and folders, when it is told what lies there
 
 Channels = tuple[float, float, float]
 Split = tuple[np.ndarray, np.ndarray]  # images uint8 (N, H, W, 3), labels int64 (N,)
@@ -61,30 +63,42 @@ def read_shards(files: Sequence[Path], label_column: str) -> Split:
 
     Args:
         files: at least one; checked against a SHA256SUMS beside them or one folder up, where there is one.
-        label_column: `label`, or `fine_label` for CIFAR-100, whose labels may also be called `label`.
+        label_column: `label`, or `fine_label` for CIFAR-100. It may also stand in the plural, or as plain `label`.
 
     Raises:
-        DataCorrupt: a checksum differs, a file is no Parquet or lacks a column, or an image cannot be decoded.
+        DataCorrupt: a checksum differs, a file is no Parquet or lacks a column, an image cannot be decoded, or a label
+            is no whole number.
     """
     sums = published_sums(files[0].parent)
     splits = []
     for path in files:
         if path.absolute() in sums:
             check_file(path, sums[path.absolute()])
-        image, label = _columns(path, [IMAGE_COLUMNS, (label_column, LABEL_COLUMN)])
+        names = tuple(dict.fromkeys([label_column, f"{label_column}s", *LABEL_COLUMNS]))
+        image, label = _columns(path, [IMAGE_COLUMNS, names])
         table = read_table(path, [image, label])
-        splits.append((decode(encoded_images(table, image), path), table[label].to_numpy().astype(np.int64)))
+        splits.append((decode(encoded_images(table, image), path), _labels(table, label, path)))
     images, labels = zip(*splits, strict=True)
     return np.concatenate(images), np.concatenate(labels)
+
+
+def _labels(table: pyarrow.Table, column: str, path: Path) -> np.ndarray:
+    """int64 (N,). Raises DataCorrupt for anything that is no whole number."""
+    found = table[column]
+    if found.null_count or not pyarrow.types.is_integer(found.type):
+        lacking = f" without a value in {found.null_count} rows" * bool(found.null_count)
+        raise DataCorrupt(f"{path}: expected whole numbers in column '{column}', found {found.type}{lacking}")
+    labels: np.ndarray = found.to_numpy().astype(np.int64)
+    return labels
 
 
 def shards_of(folder: Path, split: str) -> list[Path]:
     """The Parquet files of one split, sorted: `train-00000-of-00002.parquet`, `train.parquet` or `train/0000.parquet`.
 
-    Looked for in the folder itself, then in its `plain_text`, its `data` and in a folder of its own name, as hubs lay
-    them out; the first of these that has any is taken.
+    Looked for in the folder itself, then in `plain_text`, `data`, `default` and a folder of its own name below it, as
+    hubs lay them out; the first of these that has any is taken.
     """
-    for place in (folder, folder / "plain_text", folder / "data", folder / folder.name):
+    for place in (folder, *(folder / name for name in ("plain_text", "data", "default", folder.name))):
         for pattern in (f"{split}-*.parquet", f"{split}.parquet", f"{split}/*.parquet"):
             if found := sorted(path for path in place.glob(pattern) if not path.name.startswith(".")):
                 return found
@@ -92,11 +106,11 @@ def shards_of(folder: Path, split: str) -> list[Path]:
 
 
 def shards_in(folder: Path) -> str:
-    """What Parquet files lie in a folder or up to two levels below it, in words to add to a reason; "" when none."""
-    levels = ("*.parquet", "*/*.parquet", "*/*/*.parquet")
-    found = sorted(path.relative_to(folder).as_posix() for level in levels for path in folder.glob(level))
+    """What Parquet files lie below a folder, in words to add to a reason; "" when none."""
+    files = (path for path in islice(folder.rglob("*"), _MOST_LOOKED_AT) if path.suffix == ".parquet")
+    found = sorted(path.relative_to(folder).as_posix() for path in files)
     more = f" and {len(found) - 3} more" if len(found) > 3 else ""
-    return f" (found Parquet files there: {', '.join(found[:3])}{more})" if found else ""
+    return f" (found Parquet files in {folder}: {', '.join(found[:3])}{more})" if found else ""
 
 
 def _columns(path: Path, wanted: Sequence[Sequence[str]]) -> list[str]:
@@ -104,7 +118,7 @@ def _columns(path: Path, wanted: Sequence[Sequence[str]]) -> list[str]:
     names = _column_names(path)
     found = [next((name for name in group if name in names), None) for group in wanted]
     if None in found:
-        others = [f"'{other}' would do for '{first}'" for first, *rest in wanted for other in rest if other != first]
+        others = [f"'{other}' would do for '{first}'" for first, *rest in wanted for other in rest]
         asked = [first for first, *_ in wanted]
         raise DataCorrupt(f"{path}: expected columns {asked}, found {names}; {', '.join(others)}")
     return [name for name in found if name is not None]
@@ -132,16 +146,16 @@ def read_table(path: Path, columns: list[str]) -> pyarrow.Table:
         raise DataCorrupt(f"{path}: expected a whole Parquet file, found sha256 {file_hash(path)}: {error}") from error
 
 
-def encoded_images(table: pyarrow.Table, column: str) -> list[bytes]:
-    """The encoded images of a column that holds either bytes or structs with a field `bytes`."""
+def encoded_images(table: pyarrow.Table, column: str) -> list[bytes | None]:
+    """The encoded images of a column that holds either bytes or structs with a field `bytes`; None where none are."""
     cells = table[column]
-    if pyarrow.types.is_struct(cells.type):
+    if pyarrow.types.is_struct(cells.type) and "bytes" in [field.name for field in cells.type]:
         cells = pyarrow.compute.struct_field(cells, "bytes")
-    found: list[bytes] = cells.to_pylist()
+    found: list[bytes | None] = cells.to_pylist()
     return found
 
 
-def decode(encoded: Sequence[bytes], source: Path) -> np.ndarray:
+def decode(encoded: Sequence[bytes | None], source: Path) -> np.ndarray:
     """Encoded images, all of one size, as uint8 (N, H, W, 3).
 
     One thread: an image of 32 x 32 takes 0.1 ms, and handing it to another thread costs more than it saves.
@@ -151,6 +165,8 @@ def decode(encoded: Sequence[bytes], source: Path) -> np.ndarray:
     """
     images = np.empty((0, 0, 0, 3), np.uint8)
     for row, data in enumerate(encoded):
+        if not isinstance(data, bytes):
+            raise DataCorrupt(f"{source}: expected the bytes of an image in row {row}, found {type(data).__name__}")
         try:
             pixels = np.asarray(rgb(Image.open(io.BytesIO(data))))
         except UNREADABLE as error:

@@ -3,6 +3,7 @@
 Decodes nothing itself: `image_files` does, when a batch asks.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,17 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(f"'{name}'" for name in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
+def _instead(home: Path) -> str:
+    """What lies in a folder that has no image, in words to add to a reason."""
+    if not home.is_dir():
+        above = home.parent if home.parent.is_dir() else home.parent.parent
+        there = sorted(path.name for path in above.glob("*/") if not _is_litter(path.name))
+        return f" (folders in {above}: {_some(there) or 'none'})"
+    others = Counter(path.suffix.lower() or path.name for path in home.rglob("*") if path.is_file())
+    told = ", ".join(f"{count} {suffix}" for suffix, count in others.most_common(3))
+    return f" (found there: {told}; images end in {', '.join(sorted(SUFFIXES))})" if told else ""
+
+
 def _labelled(folder: Path, classes: tuple[str, ...], remedy: str) -> tuple[tuple[Path, ...], np.ndarray]:
     paths: list[Path] = []
     labels: list[int] = []
@@ -102,7 +114,7 @@ def _labelled(folder: Path, classes: tuple[str, ...], remedy: str) -> tuple[tupl
         found = sorted(path for path in home.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
         found = [path for path in found if not any(map(_is_litter, path.relative_to(home).parts))]
         if not found:
-            raise DataAbsent(f"no images in {folder / name}; {remedy}")
+            raise DataAbsent(f"no images in {home}{_instead(home)}; {remedy}")
         paths += found
         labels += [label] * len(found)
     return tuple(paths), np.array(labels, np.int64)

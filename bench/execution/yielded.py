@@ -58,6 +58,8 @@ def _with_number(reading: Reading) -> Reading:
             raise MeasurementError(f"{reading.metric}: neither a value nor a reason why there is none")
         return reading
     value = _number(reading.metric, reading.value)
+    if math.isfinite(value) and not METRICS[reading.metric].possible(value):
+        raise MeasurementError(f"{reading.metric}: {value:g} % of test images, where 0 to 100 can be")
     if math.isfinite(value):
         return replace(reading, value=value)
     status: Status = "failed" if reading.status == "ok" else reading.status

@@ -40,6 +40,10 @@ class Metric:
         """Whether a value is a reading of a clock, which scatters; what is counted on a machine does not."""
         return self.depends == "machine" and self.unit not in _COUNTED
 
+    def possible(self, value: float | None) -> bool:
+        """Whether a value can be one of these: a share of test images lies between none and all of them."""
+        return value is None or not self.on_test_images or 0 <= value <= 100
+
 
 # unit -> how it is written after a number; singular base units as stored. Any other unit is written by its name.
 UNITS: dict[str, str] = {

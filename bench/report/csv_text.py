@@ -13,6 +13,8 @@ Key = TypeVar("Key", bound=Hashable)  # a column's name: a text, but to pandas w
 # What a spreadsheet takes for the beginning of a formula, or steps over before it looks for one.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
+_NOTHING = ("None", "nan", "<NA>", "NaT")  # what is no text and looks like this is a value that is not there
+
 
 def csv_text(records: Sequence[Mapping[Key, Any]], columns: Sequence[Key] | None = None) -> str:
     """Records as CSV with a head line; what is None or NaN is an empty field.
@@ -30,9 +32,9 @@ def csv_text(records: Sequence[Mapping[Key, Any]], columns: Sequence[Key] | None
 
 def cell(value: Any) -> Any:
     """A value as it stands in a field: numbers as they are, text with a `'` before what would begin a formula."""
-    if value is None or value != value:
-        return ""
-    if isinstance(value, Number):
+    if isinstance(value, Number) and value == value:
         return value
+    if not isinstance(value, str) and str(value) in _NOTHING:
+        return ""
     text = str(value).replace("\r\n", "\n").replace("\r", "\n")  # the writer does not quote a lone carriage return
     return f"'{text}" if text.startswith(_FORMULA) else text

@@ -1,7 +1,8 @@
 """Rows as CSV text that git can hold: equal rows make equal bytes, and every value reads back as it was.
 
-A null is an empty field, an empty text is `""`, a float is the shortest text that reads back as the same float. Knows
-nothing of what the rows mean.
+A null is an empty field, an empty text is `""`, a float is the shortest text that reads back as the same float. A text
+that a spreadsheet would take for a formula has a `'` before it, which is taken off when it is read. Knows nothing of
+what the rows mean.
 """
 
 import csv
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow
+import pyarrow.compute
 import pyarrow.csv
 
 from bench import files
@@ -18,6 +20,7 @@ from bench.store.delta import told
 # A column that only this kind of rows has: the first line of a file tells what it holds.
 _TELLING = {"measurements": "metric", "environments": "packages_json", "sources": "text"}
 # The order in which a person would read them; all other columns follow, so that it depends on the rows alone.
+_FORMULA = r"'*[=+\-@\t\r\n]"  # how a formula begins, or what was once escaped already
 _ORDER = ("started_at", "run_id", "case_id", "metric", "part", "epoch", "repeat")
 
 
@@ -26,8 +29,20 @@ def write_csv(rows: pyarrow.Table, path: Path) -> Path:
     names = dict.fromkeys([*_ORDER, *rows.schema.names])
     keys = [(name, "ascending") for name in names if name in rows.schema.names]
     with told(f"{path} cannot be written"), files.replaced(path) as new:
-        pyarrow.csv.write_csv(rows.sort_by(keys), new)
+        pyarrow.csv.write_csv(_replaced(rows.sort_by(keys), f"^({_FORMULA})", r"'\1"), new)
     return path
+
+
+def _replaced(rows: pyarrow.Table, pattern: str, by: str) -> pyarrow.Table:
+    """The rows with what matches the pattern replaced in every text, where there is any."""
+    for position, field in enumerate(rows.schema):
+        plain = field.type.value_type if pyarrow.types.is_dictionary(field.type) else field.type
+        if pyarrow.types.is_string(plain) or pyarrow.types.is_large_string(plain):
+            texts = rows.column(position).cast(pyarrow.string())
+            if pyarrow.compute.any(pyarrow.compute.match_substring_regex(texts, pattern)).as_py():
+                changed = pyarrow.compute.replace_substring_regex(texts, pattern, by)
+                rows = rows.set_column(position, field.name, changed.cast(field.type))
+    return rows
 
 
 def read_csv(paths: Sequence[Path], schema: pyarrow.Schema) -> pyarrow.Table:
@@ -48,7 +63,8 @@ def read_csv(paths: Sequence[Path], schema: pyarrow.Schema) -> pyarrow.Table:
     read = []
     for path in paths:
         with told(f"{path} cannot be read"):
-            read.append(pyarrow.csv.read_csv(path, parse_options=parsing, convert_options=options))
+            found = pyarrow.csv.read_csv(path, parse_options=parsing, convert_options=options)
+            read.append(_replaced(found, f"^'({_FORMULA})", r"\1"))
     rows = pyarrow.concat_tables([schema.empty_table(), *read])
     return rows.group_by(schema.names, use_threads=False).aggregate([]) if len(read) > 1 else rows
 

@@ -29,6 +29,7 @@ class LoadedSuite:
 
 
 LARGEST = 4_000_000  # bytes of a file
+LONGEST = 2_000  # characters of what is said about one thing: a name may be longer than any message should be
 DEEPEST = 20  # tables and lists in each other
 Further = Callable[[Suite], Iterable[str]]
 
@@ -46,11 +47,18 @@ def load(path: Path, further: Further = lambda _: ()) -> LoadedSuite:
     missing = [*_plugin_problems(raw, path), *metrics_of.declare(raw)]
     draft, misshapen = drafted(raw)
     if problems := [*missing, *misshapen, *reference_problems(draft)]:
-        raise SuiteError([f"{path} {problem}" for problem in dict.fromkeys(problems)])
+        raise SuiteError(_told(path, problems))
     suite = draft.suite
     if unfit := [*further(suite), *(suite.rule.problems() if suite.rule else ())]:
-        raise SuiteError([f"{path} {problem}" for problem in dict.fromkeys(unfit)])
+        raise SuiteError(_told(path, unfit))
     return LoadedSuite(suite, hashlib.sha256(text).hexdigest(), path)
+
+
+def _told(path: Path, problems: Iterable[str]) -> list[str]:
+    """Each problem once, with the file it is in; of a very long one its beginning and its end."""
+    half = LONGEST // 2
+    short = (text if len(text) <= LONGEST else f"{text[:half]} … {text[-half:]}" for text in problems)
+    return [f"{path} {problem}" for problem in dict.fromkeys(short)]
 
 
 def load_all(paths: list[Path], further: Further = lambda _: ()) -> list[LoadedSuite]:

@@ -4,10 +4,13 @@ Plans no case and opens no data; what is known of a data set before it is opened
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
+from functools import cache
+from typing import Any
 
 from bench.errors import UsageError
+from bench.registry import models
 from bench.suite.data_facts import KnownData, taken, whole
 from bench.suite.draft import Draft
 from bench.suite.recipe import Crop, OneCycle, Recipe
@@ -27,8 +30,18 @@ def training_problems(draft: Draft, sound_data: set[str]) -> Iterator[str]:
 def _class_problems(draft: Draft, sound_data: set[str]) -> Iterator[str]:
     for key, dataset in draft.suite.datasets.items():
         facts = taken(dataset.name, dataset.args) if key in sound_data else None
+        if facts and (tiles := _tiles(facts, dataset.args)):
+            yield f"[datasets.{key}.args]: patch_size: {tiles}"
         if facts and facts.classes not in (None, dataset.classes):
             yield f"[datasets.{key}]: classes: '{dataset.name}' has {facts.classes}, not {dataset.classes}"
+
+
+def _tiles(facts: KnownData, args: Mapping[str, Any]) -> str | None:
+    """Why the pixels of the images cannot be put in another order patch by patch."""
+    patch, size = args.get("patch_size", 4), facts.image_size
+    if args.get("order") in ("patches", "within_patches") and size is not None and size % patch:
+        return f"patches of {patch} do not tile images of {size} px"
+    return None
 
 
 def _of_each(draft: Draft, sound_data: set[str]) -> Iterator[str]:
@@ -45,9 +58,10 @@ def _of_each(draft: Draft, sound_data: set[str]) -> Iterator[str]:
                 continue
             for measure in (each for each in suite.measures if each not in profile.skip):
                 for facts in _data(draft, suite.measures[measure], key, profile.datasets, sound_data):
-                    sizes = _sizes(draft, suite.measures[measure], facts)
-                    before = set(_unfit(training.settings, facts, sizes))
-                    for path, text in _unfit(recipe, facts, sizes):
+                    of = suite.measures[measure]
+                    sizes, normed = _sizes(draft, of, facts), _normed(draft, of)
+                    before = set(_unfit(training.settings, facts, sizes, normed))
+                    for path, text in _unfit(recipe, facts, sizes, normed):
                         yield f"{own if (path, text) in before else over}.{path}: {text} (measures.{measure})"
                 yield from _precision(measure, suite.measures[measure], key, recipe)
 
@@ -74,21 +88,43 @@ def _sizes(draft: Draft, measure: MeasureTable, facts: KnownData) -> list[int]:
     return measure.image_sizes or [draft.suite.models[key].image_size for key in _models(draft, measure)]
 
 
-def _unfit(recipe: Recipe, facts: KnownData, sizes: list[int]) -> Iterator[tuple[str, str]]:
-    """Which keys of a recipe do not fit the data: path below the recipe, and why."""
+def _normed(draft: Draft, measure: MeasureTable) -> list[str]:
+    """The models that normalise over a batch, as far as the file that offers them says so."""
+    return [key for key in _models(draft, measure) if _normalises(draft.suite.models[key].factory)]
+
+
+@cache
+def _normalises(factory: str) -> bool:
+    path = models.file_of(factory)
+    return path is not None and "BatchNorm" in path.read_text(encoding="utf-8")
+
+
+def _unfit(recipe: Recipe, facts: KnownData, sizes: list[int], normed: list[str]) -> Iterator[tuple[str, str]]:
+    """Which keys of a recipe do not fit the data and the models: path below the recipe, and why."""
     for number, part in enumerate(recipe.augment):
         if isinstance(part, Crop) and sizes and part.padding >= min(sizes):
             yield f"augment[{number}].crop.padding", f"{part.padding} moves images of {min(sizes)} px out of sight"
         if part.name == "resized_crop" and facts.decoded:
             yield f"augment[{number}]", "'resized_crop' cuts image files, and this data set has its images decoded"
     batches = None if facts.n_train is None else _batches(recipe, facts.n_train)
-    if batches == 0:
+    if facts.n_train == 0:
+        yield "batch_size", "there is no training image: the share of the data that is asked for rounds to none"
+    elif batches == 0:
         yield "drop_last", f"leaves out all {facts.n_train} images: a batch has {recipe.batch_size}"
     elif isinstance(recipe.schedule, OneCycle):
         steps = _steps(recipe, recipe.schedule, batches)
         if steps is not None and math.isclose(recipe.schedule.pct_start * steps, 1):
             rise = f"{recipe.schedule.pct_start:g} of {steps} steps is 1, so that the rise has no width"
             yield "schedule.onecycle.pct_start", rise
+
+    if normed and facts.n_train is not None and alone(recipe, facts.n_train):
+        which = "every batch" if recipe.batch_size == 1 else f"the last of {facts.n_train} images"
+        yield "batch_size", f"{which} is a batch of one image, over which '{normed[0]}' would normalise"
+
+
+def alone(recipe: Recipe, images: int) -> bool:
+    """Whether an epoch over so many images has a batch of a single one."""
+    return recipe.batch_size == 1 or (images % recipe.batch_size == 1 and not recipe.drop_last)
 
 
 def _batches(recipe: Recipe, images: int) -> int:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
 
 import bench
 from bench.data.dataset import Dataset
@@ -23,6 +24,7 @@ from bench.execution.context import Context, Progress
 from bench.records.metrics import METRICS
 from bench.records.packed import packed_bits
 from bench.suite.recipe import Recipe
+from bench.suite.trainings import alone
 from bench.training import batches, checkpoint
 from bench.training.batches import ImageSource
 from bench.training.causes import NOT_SEEN, first_cause
@@ -82,12 +84,17 @@ def train(
         code_sha256: the source of the model, see `bench.plan.fingerprint`.
 
     Raises:
-        MeasurementError: there is no batch at all; or the file cannot be written, cannot be read, or belongs to
-            another recipe or seed.
+        MeasurementError: there is no batch at all, or one of a single image under batch normalisation; or the file
+            cannot be written, cannot be read, or belongs to another recipe or seed.
     """
     if not batches.count(len(dataset.train_labels), recipe):
         raise MeasurementError(
             f"drop_last leaves out all {len(dataset.train_labels)} images: a batch has {recipe.batch_size}"
+        )
+    if alone(recipe, len(dataset.train_labels)) and any(isinstance(one, _BatchNorm) for one in model.modules()):
+        raise MeasurementError(
+            f"{len(dataset.train_labels)} images in batches of {recipe.batch_size} leave a batch of one, over which "
+            "batch normalisation finds no spread: take another batch_size, or drop_last = true"
         )
     setting = replace(_prepare(model, dataset, recipe, seed, context, layout), code_sha256=code_sha256)
     curve = _resume(setting, keep) if keep else []

@@ -224,7 +224,8 @@ def of_today(frame: pandas.DataFrame, cases: Mapping[str, Case], today: Today) -
 
 def _usable(row: Row) -> bool:
     """A value by the current protocol, or an epoch whose value was not finite: a gap in a curve must show."""
-    current = row.metric in METRICS and row.protocol == METRICS[row.metric].protocol
+    metric = METRICS.get(row.metric or "")
+    current = metric is not None and row.protocol == metric.protocol and metric.possible(row.value)
     return current and (row.status == "ok" or (row.status == "failed" and row.epoch is not None))
 
 

@@ -131,7 +131,12 @@ def _resolution(series: Series, one: float, other: float) -> float | None:
     """What the test images resolve of the difference of two accuracies, ± points at 95 %; None for anything else."""
     images = series.conditions.get("n_test")
     metric = METRICS.get(series.metric)
-    if metric is None or not metric.on_test_images or not images:
+    if (
+        metric is None
+        or not metric.on_test_images
+        or not images
+        or not (metric.possible(one) and metric.possible(other))
+    ):
         return None
     return math.hypot(*(intervals.accuracy_resolution(value, int(images)) for value in (one, other))) or None
 
