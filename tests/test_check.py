@@ -504,12 +504,8 @@ def code(project: Project, width: int, spin_s: float) -> None:
     (project.suite.parent / "code" / "model.py").write_text(text)
 
 
-# A round ends after three quads and not only after two seconds: real ones still, and 30 % is far beyond their scatter.
-SHORT_ROUNDS = "from bench.gate.pairs import rounds; rounds.ENOUGH_S, rounds.ENOUGH_QUADS, rounds.SURE = 0.0, 3, 1.0"
-
-
 def program(project: Project, *arguments: str, code: int) -> subprocess.CompletedProcess[str]:
-    return making.bench(*arguments, cwd=project.folder, code=code, before=SHORT_ROUNDS)
+    return making.bench(*arguments, cwd=project.folder, code=code, before=making.SHORT_ROUNDS)
 
 
 def test_code_that_became_wider_and_slower_is_caught_in_both_parts(tmp_path):

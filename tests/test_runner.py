@@ -154,12 +154,12 @@ def test_the_committed_schema_is_the_one_that_bench_prints():
     assert json.loads(bench("schema").stdout) == json.loads((ROOT / "suites/suite.schema.json").read_text("utf-8"))
 
 
-@pytest.mark.parametrize("form", ["html", "md", "json", "csv", "junit"])
-def test_a_report_in_every_format_names_the_claim(folder, form):
+def test_a_report_in_every_format_names_the_claim(folder):
     here = folder()
     bench("run", "tiny.toml", "--only", "static*", cwd=here)
-    bench("report", "--format", form, "-o", "out", "tiny.toml", cwd=here)
-    assert "X1" in (here / "out").read_text(encoding="utf-8")
+    for form in ("html", "md", "json", "csv", "junit"):
+        bench("report", "--format", form, "-o", form, "tiny.toml", cwd=here)
+        assert "X1" in (here / form).read_text(encoding="utf-8"), form
 
 
 def hears_ctrl_c():
