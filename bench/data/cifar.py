@@ -4,7 +4,7 @@ Every file is checked before it is believed; nothing goes to the network unless 
 """
 
 import pickle
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +130,19 @@ def _cifar_splits(facts: Cifar, home: Path | None) -> dict[str, Split]:
             return {split: read_batches(folder, files) for split, files in facts.torch_files.items()}
     found = shards_in(home / facts.name) or shards_in(home)
     raise DataAbsent(f"{facts.name} is not in {home}, or not all of it{found}: {facts.remedy}")
+
+
+def cifar_test(facts: Cifar, home: Path | None) -> Split:
+    """The test images and labels alone, looked for and checked as `load_cifar` does. Raises as it does."""
+    alone = replace(
+        facts,
+        rows={"test": facts.rows["test"]},
+        torch_files={"test": facts.torch_files["test"]},
+    )
+    images, labels = _cifar_splits(alone, home)["test"]
+    if len(labels) != facts.rows["test"]:
+        raise DataCorrupt(f"{home}: expected {facts.rows['test']} test rows of {facts.name}, found {len(labels)}")
+    return images, labels
 
 
 def read_batches(folder: Path, files: dict[str, str]) -> Split:

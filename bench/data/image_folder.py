@@ -13,6 +13,7 @@ import numpy as np
 from bench.data.dataset import Dataset, finish, home_of
 from bench.data.decoding import shards_in
 from bench.data.image_files import INTERPOLATIONS, SUFFIXES, ImageFiles
+from bench.data.labels import classes_in
 from bench.errors import DataAbsent, UsageError, near
 from bench.registry import datasets
 
@@ -28,6 +29,7 @@ def image_folder(
     *,
     folder: str = ".",
     n_classes: int | None = None,
+    classes: str | None = None,
     image_size: int = 224,
     crop_share: float = 7 / 8,
     interpolation: str = "bilinear",
@@ -38,6 +40,8 @@ def image_folder(
     Args:
         folder: where in `data_dir` (or BENCH_DATA) those folders are.
         n_classes: take the first ones in alphabetical order; all when left out.
+        classes: a file in `data_dir` with the names of the class folders in the order of their labels, one a line;
+            alphabetical when left out.
         crop_share, interpolation: how a centre square is taken, see `ImageFiles`; training images may also be cut at
             random, which is the recipe's business.
 
@@ -52,20 +56,22 @@ def image_folder(
     home = (home_of(data_dir) or Path()) / folder
     remedy = _LAYOUT.format(Path("DIR") / folder)
     tests = home / "val" if (home / "val").is_dir() else home / "test"
-    found = _classes(home / "train")
+    found = class_folders(home / "train")
+    if classes is not None:
+        found = [name for name in classes_in((home_of(data_dir) or Path()) / classes) if name in found]
     if not found or len(found) < (n_classes or 0):
         lacking = f"{len(found)} classes in {home / 'train'}, {n_classes or 'some'} needed"
         raise DataAbsent(f"{lacking}{shards_in(home)}; {remedy}")
-    classes = tuple(found[:n_classes])
-    _compare(home / "train", tests, classes, found if n_classes else classes, remedy)
+    names = tuple(found[:n_classes])
+    _compare(home / "train", tests, names, found if n_classes else names, remedy)
     splits = {}
     for split, place in (("train", home / "train"), ("test", tests)):
-        paths, labels = _labelled(place, classes, remedy)
+        paths, labels = _labelled(place, names, remedy)
         splits[split] = ImageFiles(paths, image_size, crop_share, interpolation), labels
-    return finish("image_folder", classes, IMAGENET, splits, choice)
+    return finish("image_folder", names, IMAGENET, splits, choice)
 
 
-def _classes(folder: Path) -> list[str]:
+def class_folders(folder: Path) -> list[str]:
     """The class folders, sorted. A name that begins with a dot, or is a system's own, is no class."""
     return sorted(path.name for path in folder.glob("*/") if not _is_litter(path.name))
 
@@ -82,7 +88,7 @@ def _compare(train: Path, tests: Path, classes: Sequence[str], known: Sequence[s
         classes: those that are taken; all of them are needed in `tests`.
         known: those that `tests` may have.
     """
-    there = _classes(tests)
+    there = class_folders(tests)
     missing, more = [name for name in classes if name not in there], [name for name in there if name not in known]
     if there and (missing or more):
         sides = [f"only in {train}: {_some(missing)}"] * bool(missing) + [f"only in {tests}: {_some(more)}"] * bool(
@@ -106,15 +112,19 @@ def _instead(home: Path) -> str:
     return f" (found there: {told}; images end in {', '.join(sorted(SUFFIXES))})" if told else ""
 
 
+def images_in(home: Path) -> list[Path]:
+    """The images of a class, sorted, at any depth below its folder."""
+    found = sorted(path for path in home.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    return [path for path in found if not any(map(_is_litter, path.relative_to(home).parts))]
+
+
 def _labelled(folder: Path, classes: tuple[str, ...], remedy: str) -> tuple[tuple[Path, ...], np.ndarray]:
     paths: list[Path] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
-        home = folder / name
-        found = sorted(path for path in home.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-        found = [path for path in found if not any(map(_is_litter, path.relative_to(home).parts))]
+        found = images_in(folder / name)
         if not found:
-            raise DataAbsent(f"no images in {home}{_instead(home)}; {remedy}")
+            raise DataAbsent(f"no images in {folder / name}{_instead(folder / name)}; {remedy}")
         paths += found
         labels += [label] * len(found)
     return tuple(paths), np.array(labels, np.int64)

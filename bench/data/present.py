@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from bench.data.dataset import home_of
+from bench.data.held_out import SPLITS, held_out
 from bench.errors import BenchError
 from bench.plan.case import Case, plain
 from bench.records.measurement import Measurement, canonical_json
@@ -16,6 +17,7 @@ from bench.source import remembered
 
 # Data that is the same everywhere: drawn from a seed, or part of the package.
 _CONSTANT = ("synthetic", "cifar10_sample")
+_IN_FOLDERS = ("image_folder", "image_list", "parquet")
 _MOST = 3_000_000  # files that are looked at
 
 
@@ -33,7 +35,11 @@ def sha256(case: Case, data_dir: Path | None, *, read: bool = True) -> str | Non
     if not read:
         return None
     try:
-        found = str(datasets.get(str(case.dataset))(data_dir, **plain(case.dataset_args)).sha256)
+        args = plain(case.dataset_args)
+        if case.weights is None:
+            found = str(datasets.get(str(case.dataset))(data_dir, **args).sha256)
+        else:
+            found = held_out(str(case.dataset), data_dir, args).sha256
     except (BenchError, *OTHERS_ERRORS):  # whoever measures the case will say it
         return None
     remembered.remember(stamp, found)
@@ -51,16 +57,25 @@ def _stamp(case: Case, data_dir: Path | None) -> str | None:
     if case.dataset is None or case.dataset in _CONSTANT:
         return None
     home = home_of(data_dir)
-    if case.dataset == "image_folder":
-        inner = (home or Path()) / str(case.dataset_args.get("folder", "."))
-        places = [inner / name for name in ("train", "val", "test")]
+    if case.dataset in _IN_FOLDERS:
+        places = list(_places(home or Path(), case))
     elif case.dataset in ("cifar10", "cifar100") and home is not None and home.is_dir():
         places = [path for path in home.iterdir() if path.name.startswith("cifar")] or [home]
     else:
         places = [home] if home is not None else []
     files = sorted(islice((path for place in places for path in _files(place)), _MOST))
     args = canonical_json(plain(case.dataset_args))
-    return remembered.stamp_of(files, f"{case.dataset} {args}") if files else None
+    alone = "" if case.weights is None else " alone"
+    return remembered.stamp_of(files, f"{case.dataset} {args}{alone}") if files else None
+
+
+def _places(home: Path, case: Case) -> Iterator[Path]:
+    """Where the images of a case lie, and the lists beside them."""
+    inner = home / str(case.dataset_args.get("folder", "."))
+    splits = SPLITS if case.weights is not None else ("train", *SPLITS)
+    there = [inner / name for name in splits if (inner / name).is_dir()]
+    yield from there if there and case.dataset == "image_folder" else [inner]
+    yield from (home / str(case.dataset_args[key]) for key in ("labels", "classes", "ids") if key in case.dataset_args)
 
 
 def _files(place: Path) -> Iterator[Path]:

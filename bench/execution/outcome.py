@@ -112,4 +112,5 @@ def row(
         environment_id=environment.environment_id,
         machine=environment.machine,
         machine_name=environment.machine_name,
+        weights_sha256=facts.weights_sha256 if facts else None,
     )

@@ -35,6 +35,7 @@ def checked(item: object) -> DataFacts | Reading:
     """
     if isinstance(item, DataFacts):
         _text("dataset_sha256", item.dataset_sha256, optional=False)
+        _text("weights_sha256", item.weights_sha256)
         counted = {field: _whole(field, getattr(item, field)) for field in ("n_train", "n_test")}
         if None in counted.values():
             raise MeasurementError("facts about data have both a number of training images and one of test images")

@@ -37,6 +37,7 @@ class Case:
     dataset_args: Mapping[str, Any] = field(default_factory=dict)
     recipe: Recipe | None = None
     seed: int | None = None
+    weights: Mapping[str, Any] | None = None  # published ones: their digest and how images are prepared for them
     batch_size: int | None = None
     precision: str = "float32"  # float32 | bfloat16 | float16
     layout: str = "contiguous"  # contiguous | channels_last
@@ -47,6 +48,10 @@ class Case:
     measure_key: str = ""
     dataset_key: str | None = None
     recipe_key: str | None = None
+    weights_key: str | None = None
+    weights_origin: Mapping[str, str] = field(
+        default_factory=dict
+    )  # where they are: `file`, `timm`, `torchvision`, `url`
     # Which source answers, see `bench.plan.fingerprint`: another source is another answer to the same question.
     code_sha256: str | None = None
     time_limit_s: float | None = None  # after which the case is ended; changes no answer
@@ -54,7 +59,8 @@ class Case:
     @property
     def question(self) -> dict[str, Any]:
         """Everything that can change the answer: no suite name, no profile, no labels."""
-        return {key: plain(value) for key, value in vars(self).items() if key not in _LABELS}
+        asked = {key: plain(value) for key, value in vars(self).items() if key not in _LABELS}
+        return {key: value for key, value in asked.items() if value is not None or key not in _WHERE_USED}
 
     @property
     def id(self) -> str:
@@ -72,9 +78,15 @@ _LABELS = {
     "measure_key",
     "dataset_key",
     "recipe_key",
+    "weights_key",
+    "weights_origin",
     "code_sha256",
     "time_limit_s",
 }
+
+
+# Keys that came later: they are asked only where they say something, so that older questions keep their ids.
+_WHERE_USED = {"weights"}
 
 
 def id_of(question: Mapping[str, Any]) -> str:

@@ -99,7 +99,8 @@ class Code:
         asked = canonical_json(
             {
                 key: case.question[key]
-                for key in ("factory", "model_args", "options", "measure", "dataset", "dataset_args")
+                for key in ("factory", "model_args", "options", "measure", "dataset", "dataset_args", "weights")
+                if key in case.question
             }
         )
         if asked not in self._known:
@@ -120,7 +121,7 @@ class Code:
             closures = {role: [self._closure(*root) for root in found] for role, found in roots.items()}
         except (SyntaxError, ValueError, OSError) as error:
             raise UsageError(f"the code of '{case.model}': {error}") from error
-        heads = {case.factory.partition(":")[0], *([str(other.get("factory")).partition(":")[0]] if other else [])}
+        heads = {*_heads(case), *([str(other.get("factory")).partition(":")[0]] if other else [])}
         inner = [part for found in closures.values() for parts in found for part in parts]
         parts = dict.fromkeys([*inner, *self._libraries(heads & {*_LIBRARIES}), *self._files(case, inner)])
         first = [f"{role} {parts_of[0].sha256}" for role, found in closures.items() for parts_of in found if parts_of]
@@ -222,6 +223,14 @@ class Code:
                 if path := _file(place, text):
                     yield CodePart("file", path.name, remembered.file_sha256(path), "")
                     break
+
+
+def _heads(case: Case) -> Iterator[str]:
+    """What stands before the colon of the model's name, and of the name whose configuration prepares the images."""
+    yield case.factory.partition(":")[0]
+    prepared = (case.weights or {}).get("preprocess")
+    if isinstance(prepared, str):
+        yield prepared.partition(":")[0]
 
 
 def _file(place: Path, text: str) -> Path | None:

@@ -15,8 +15,10 @@ from bench.errors import NothingSelected, UsageError, near
 from bench.plan.case import Case
 from bench.records.metrics import METRICS
 from bench.registry import FROM_LOGITS, evaluations
+from bench.suite.evaluations import EVALUATE
 from bench.suite.recipe import Recipe
 from bench.suite.schema import MeasureTable, Profile, Quantity, Suite
+from bench.suite.weights import Preparation
 
 Value = TypeVar("Value")
 MOST_CASES = 100_000
@@ -93,6 +95,7 @@ def selected_by(quantity: Quantity, cases: Iterable[Case]) -> list[Case]:
         "model": quantity.model,
         "dataset_key": quantity.dataset,
         "recipe_key": quantity.recipe,
+        "weights_key": quantity.weights,
         "batch_size": quantity.batch_size,
         "image_size": quantity.image_size,
     }
@@ -142,7 +145,10 @@ def _expand(
         case = _with_model(begun, suite, model, image_size, batch_size)
         case = _with_data(case, suite, profile, dataset)
         case = replace(_with_recipe(case, suite, profile, recipe), seed=seed)
-        yield replace(case, name=_name(case, image_size), options=_options(suite, measure, image_size))
+        case = replace(case, options=_options(suite, measure, image_size))
+        for weights in weights_of(suite, measure, begun.measure, model):
+            used = _with_weights(case, suite, weights, image_size)
+            yield replace(used, name=_name(used, image_size))
 
 
 def _or_none(values: Sequence[Value]) -> Sequence[Value | None]:
@@ -153,6 +159,29 @@ def _or_none(values: Sequence[Value]) -> Sequence[Value | None]:
 def models_of(suite: Suite, measure: MeasureTable) -> list[str]:
     """The model keys that a measure's patterns select, in the suite's order."""
     return [key for key in suite.models if any(fnmatchcase(key, pattern) for pattern in measure.models)]
+
+
+def weights_of(suite: Suite, measure: MeasureTable, name: str, model: str) -> Sequence[str | None]:
+    """The weights of a model that a measure takes, in the suite's order; those of none where it takes no weights."""
+    if not measure.weights and name != EVALUATE:
+        return [None]
+    patterns = measure.weights or ["*"]
+    own = [key for key, table in suite.weights.items() if table.model == model]
+    return [key for key in own if any(fnmatchcase(key, pattern) for pattern in patterns)]
+
+
+def _with_weights(case: Case, suite: Suite, key: str | None, image_size: int | None) -> Case:
+    if key is None:
+        return case
+    table = suite.weights[key]
+    stated = table.preprocess.size if isinstance(table.preprocess, Preparation) else None
+    return replace(
+        case,
+        weights=table.question,
+        weights_key=key,
+        weights_origin=table.origin,
+        image_size=image_size or stated or case.image_size,
+    )
 
 
 def _options(suite: Suite, measure: MeasureTable, image_size: int | None) -> dict[str, Any]:
@@ -241,5 +270,5 @@ def _name(case: Case, image_size: int | None) -> str:
     batch = f"batch{case.batch_size}" if case.batch_size and case.recipe is None else None
     size = f"{image_size}px" if image_size else None
     seed = None if case.seed is None else f"seed{case.seed}"
-    parts = [case.measure_key, case.model, case.dataset_key, case.recipe_key, size, batch, seed]
+    parts = [case.measure_key, case.model, case.weights_key, case.dataset_key, case.recipe_key, size, batch, seed]
     return "/".join(part for part in parts if part)

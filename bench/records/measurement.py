@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
-# 2 added `detail`, 3 `code_sha256` and `torch`, 4 `environment_id`, `machine` and `machine_name`; a row from before has
-# none of them.
+# 2 added `detail`, 3 `code_sha256` and `torch`, 4 `environment_id`, `machine`, `machine_name` and `weights_sha256`; a
+# row from before has none of them.
 SCHEMA = 4
 
 Status = Literal["ok", "failed", "skipped", "timeout"]
@@ -42,6 +42,7 @@ class DataFacts:
     dataset_sha256: str
     n_train: int
     n_test: int
+    weights_sha256: str | None = None  # of published weights: fixed ones on a fixed test set, so nothing was drawn
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ class Measurement:
     environment_id: str | None = None  # with `run_id`: in which environment; null before schema 4, when a run had one
     machine: str | None = None  # as in `Environment`
     machine_name: str | None = None
+    weights_sha256: str | None = None  # as in `DataFacts`: fixed weights, evaluated on a fixed test set
 
 
 @dataclass(frozen=True)

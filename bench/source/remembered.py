@@ -64,7 +64,12 @@ def _read() -> dict[str, str]:
     return found if isinstance(found, dict) else {}
 
 
-def _file() -> Path:
+def folder() -> Path:
+    """Where bench keeps what it can fetch or work out again: BENCH_CACHE, or a folder among the user's caches."""
     named = os.environ.get("BENCH_CACHE")
     home = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
-    return (Path(named) if named else Path(home) / "mixer-bench") / "digests.json"
+    return Path(named) if named else Path(home) / "mixer-bench"
+
+
+def _file() -> Path:
+    return folder() / "digests.json"

@@ -43,7 +43,9 @@ def standing(
     known: dict[str, str | None] = {}  # many cases share a data set, and looking at its files takes a moment
 
     def data_of(case: Case) -> str | None:
-        which = canonical_json({"name": case.dataset, "args": plain(case.dataset_args)})
+        which = canonical_json(
+            {"name": case.dataset, "args": plain(case.dataset_args), "alone": case.weights is not None}
+        )
         return known[which] if which in known else known.setdefault(which, data(case))
 
     done: dict[str, str] = {}

@@ -25,6 +25,8 @@ _KNOWN = {
     "cifar10_sample": KnownData(10, 32, 5_000, 2_000),
     "synthetic": KnownData(10, 32, 512, 256),
     "image_folder": KnownData(None, 224, None, None, decoded=False),
+    "image_list": KnownData(None, None, None, None, decoded=False),
+    "parquet": KnownData(),
 }
 _SIZED_BY_ARGUMENTS = ("synthetic", "image_folder")
 

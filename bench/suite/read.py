@@ -13,7 +13,7 @@ from typing import Any
 
 from bench.errors import SuiteError, UsageError, near
 from bench.registry import read_plugin
-from bench.suite import metrics_of
+from bench.suite import metrics_of, weights
 from bench.suite.draft import Raw, drafted
 from bench.suite.references import reference_problems
 from bench.suite.schema import Suite
@@ -51,6 +51,7 @@ def load(path: Path, further: Further = lambda _: ()) -> LoadedSuite:
     suite = draft.suite
     if unfit := [*further(suite), *(suite.rule.problems() if suite.rule else ())]:
         raise SuiteError(_told(path, unfit))
+    suite = suite.model_copy(update={"weights": weights.located(suite.weights, path.parent)})
     return LoadedSuite(suite, hashlib.sha256(text).hexdigest(), path)
 
 

@@ -15,6 +15,7 @@ from bench.suite import expression, units_of
 from bench.suite.arguments import data_problems, model_problems, option_problems, parameters
 from bench.suite.claim import Check
 from bench.suite.draft import UNREAD, Draft
+from bench.suite.evaluations import evaluation_problems
 from bench.suite.exhibits import Printed, PrintedRow
 from bench.suite.trainings import training_problems
 
@@ -33,6 +34,7 @@ def reference_problems(draft: Draft) -> Iterator[str]:
     yield from _model_problems(draft)
     unsound: set[str] = set()
     yield from _dataset_problems(draft, unsound)
+    yield from evaluation_problems(draft)
     for key, recipe in draft.suite.recipes.items():
         yield from _unknown(f"recipes.{key}", "source", recipe.source, "source", draft.known("sources"))
     yield from _measure_problems(draft)

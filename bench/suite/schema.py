@@ -16,6 +16,7 @@ from bench.suite.metrics_of import MetricTable
 from bench.suite.notation import PrintedText, filled
 from bench.suite.recipe import Changes, Precision, Recipe
 from bench.suite.table import Table
+from bench.suite.weights import WeightsTable
 
 SourceKind = Literal["paper", "report", "code", "summary", "notebook", "logs"]
 
@@ -68,6 +69,7 @@ class MeasureTable(Table):
     versus: str | None = None  # a model key, for measures that compare side by side
     datasets: list[str] = []
     recipes: list[str] = []
+    weights: list[str] = []  # keys or patterns; for `evaluate` all that its models have when left out
     # A number of them, or which; where a measure has no recipe, only those that are written here.
     seeds: Annotated[Annotated[Seeds, Tag("<one>")] | Annotated[SeedList, Tag("<list>")], Discriminator(shape_of)] = 1
     batch_sizes: list[Annotated[int, Field(ge=1, le=1_000_000)]] = []
@@ -110,6 +112,7 @@ class Quantity(Table):
     model: str | None = None
     dataset: str | None = None
     recipe: str | None = None
+    weights: str | None = None
     batch_size: int | None = None
     image_size: int | None = None
     part: str | None = None
@@ -132,6 +135,7 @@ class Suite(Table):
     sources: dict[Key, Source] = {}
     metrics: dict[Key, MetricTable] = {}
     models: dict[Key, Model] = {}
+    weights: dict[Key, WeightsTable] = {}
     datasets: dict[Key, DatasetTable] = {}
     recipes: dict[Key, Training] = {}
     measures: dict[Key, MeasureTable] = {}
