@@ -35,8 +35,13 @@ def identity(cpu: str, cores: int, ram_bytes: int, accelerators: Iterable[str] =
     Kinds of accelerators count and not how many there are, for a container is often given some of them only. Memory
     counts in GiB, of 100 and more in two digits: what a kernel keeps for itself changes with its version.
     """
-    parts = [_VECTORS.sub("", cpu), str(cores), str(_coarse_gib(ram_bytes)), *sorted(set(accelerators))]
+    parts = [without_vectors(cpu), str(cores), str(_coarse_gib(ram_bytes)), *sorted(set(accelerators))]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:8]
+
+
+def without_vectors(cpu: str) -> str:
+    """The processor's name without what torch says behind it of the vectors it uses."""
+    return _VECTORS.sub("", cpu)
 
 
 def accelerators() -> tuple[str, ...]:

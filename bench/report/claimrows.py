@@ -97,8 +97,10 @@ def _check(check: CheckVerdict) -> CheckRow:
         says=written.kept_together(check.says),
         word=check.verdict,
         published=_published(check),
-        measured=_measured(check),
-        interval=_interval(check),
+        measured=measured(check),
+        interval=interval(check),
+        machine=check.machine if check.elsewhere else None,
+        across=check.across,
         difference=None if difference is None else _signed(difference, check),
         reason=written.kept_together(check.reason),
         details=tuple(_details(check)),
@@ -124,7 +126,8 @@ def _scale(check: CheckVerdict) -> written.Scale:
     return chosen.apart(measured, published) if check.verdict in ("contradicted", "inconsistent") else chosen
 
 
-def _measured(check: CheckVerdict) -> Amount | None:
+def measured(check: CheckVerdict) -> Amount | None:
+    """The measured value as the table writes it."""
     if check.measured is None:
         return None
     scale, point = _scale(check), check.measured.point
@@ -135,16 +138,16 @@ def _measured(check: CheckVerdict) -> Amount | None:
     return Amount(scale.text(point), scale.unit)
 
 
-def _interval(check: CheckVerdict) -> str | None:
+def interval(check: CheckVerdict) -> str | None:
     """The interval in the unit of the measured value; nothing for an exact count."""
-    interval = check.measured
-    if interval is None or interval.low == interval.high:
+    found = check.measured
+    if found is None or found.low == found.high:
         return None
-    if not interval.bounded:
+    if not found.bounded:
         blocks = any(sample.repeat is not None for sample in check.samples)
-        return f"no interval from {plural(interval.n, 'block' if blocks else 'seed')}"
+        return f"no interval from {plural(found.n, 'block' if blocks else 'seed')}"
     scale = _scale(check)
-    return f"{scale.text(interval.low)} to {scale.text(interval.high)}"
+    return f"{scale.text(found.low)} to {scale.text(found.high)}"
 
 
 def _signed(difference: float, check: CheckVerdict) -> Amount:
@@ -173,6 +176,9 @@ def _details(check: CheckVerdict) -> Iterator[tuple[str, str]]:
         yield f"Same images, seed {pair.seed}", _paired(pair)
     if check.indication:
         yield "Hint of a reduced run", check.indication
+    if check.machine and check.machine_id:
+        known = check.machine_id in check.machine
+        yield "Machine", check.machine if known else f"{check.machine}, id {check.machine_id}"
     if check.conditions:
         yield "Protocol", " · ".join(f"{key} {value}" for key, value in check.conditions.items())
     if check.deviations:

@@ -17,6 +17,7 @@ from bench.report import printed_tables, provenance
 from bench.report.charts.figure import Absent, Drawn, Figure
 from bench.report.claimrows import claim_rows
 from bench.report.cost_table import cost_table
+from bench.report.machine_table import machine_table
 from bench.report.page import TILES, Calculation, Link, Page, PageFinding, Section, Tile
 from bench.report.provenance import Places, command
 from bench.suite.read import LoadedSuite
@@ -105,6 +106,7 @@ def _section(
         path=provenance.suite_file(loaded),
         tiles=_tiles(own),
         claims=claims,
+        machines=machine_table(own, anchors),
         draw=partial(_drawn, loaded, chosen.rows, own, places),
         costs=cost_table(suite, chosen.rows),
         tables=printed_tables.tables(suite, chosen.rows, claims),

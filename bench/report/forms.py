@@ -44,7 +44,7 @@ _COLUMNS = (
     *("suite", "claim", "check", "verdict", "kind", "says", "unit", "published", "band_low", "band_high"),
     *("tolerance_why", "measured", "measured_low", "measured_high", "interval", "seeds", "which_seeds", "blocks"),
     *("test_images", "difference", "reason", "hint", "deviations", "device", "run", "commit"),
-    *("source", "where", "command", "printed"),
+    *("source", "where", "command", "printed", "machine", "machine_id", "decides"),
 )
 _BLANK_LINES = re.compile(r"\n{3,}")
 _SUMMARY_LINES = 25
@@ -158,11 +158,12 @@ def render_json(page: Page) -> str:
 
 
 def render_csv(page: Page) -> str:
-    """One line for each check of each claim."""
+    """One line for each check of each claim; of a check on a clock one for each machine, the one that decides first."""
     records = [
         _record(page, verdict, number, check)
         for verdict in page.verdicts
-        for number, check in enumerate(verdict.checks)
+        for number, decided in enumerate(verdict.checks)
+        for check in (decided, *decided.elsewhere)
     ]
     return csv_text([{key: plain(value) for key, value in record.items()} for record in records], _COLUMNS)
 
@@ -189,6 +190,9 @@ def _record(page: Page, verdict: Verdict, number: int, check: CheckVerdict) -> d
         "source": verdict.source,
         "where": verdict.where,
         "command": check.command,
+        "machine": check.machine,
+        "machine_id": check.machine_id,
+        "decides": check in verdict.checks,
         "printed": check.printed,
     }
 

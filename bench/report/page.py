@@ -66,6 +66,8 @@ class CheckRow:
     published: Amount | None
     measured: Amount | None
     interval: str | None
+    machine: str | None  # that decides, where several measured it
+    across: str | None  # a sentence on the others
     difference: Amount | None
     reason: str
     details: tuple[tuple[str, str], ...]  # term, text
@@ -97,6 +99,33 @@ class ClaimRow:
     checks: tuple[CheckRow, ...]
     compare: tuple[Link, ...]
     beside: str | None  # which of the compared claims the measurement supports
+
+
+@dataclass(frozen=True)
+class MachineCell:
+    """What a check comes to on one machine."""
+
+    word: str
+    measured: Amount | None
+    interval: str | None
+
+
+@dataclass(frozen=True)
+class MachineLine:
+    """A check by machines; a machine that did not measure it has no cell."""
+
+    link: Link
+    says: str
+    cells: tuple[MachineCell | None, ...]
+    disagree: str | None  # a sentence where they do
+
+
+@dataclass(frozen=True)
+class MachineTable:
+    """The checks on clocks by machines: a column each."""
+
+    machines: tuple[str, ...]
+    lines: tuple[MachineLine, ...]
 
 
 @dataclass(frozen=True)
@@ -160,6 +189,7 @@ class Section:
     path: str
     tiles: tuple[Tile, ...]
     claims: tuple[ClaimRow, ...]
+    machines: MachineTable | None
     draw: Callable[[], Drawn]
     costs: CostTable | None
     tables: tuple[BesideTable, ...]

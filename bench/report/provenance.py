@@ -38,6 +38,8 @@ FACTS = {
     "cuda": "CUDA",
     "cudnn": "cuDNN",
     "driver": "driver",
+    "machine": "machine",
+    "machine_name": "called",
     "device_name": "device",
     "cpu": "CPU",
     "cores": "cores",

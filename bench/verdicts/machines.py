@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pandas
 
+from bench.hardware import without_vectors
 from bench.records import written
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def _labelled(kinds: Sequence[tuple[str, str, str, str]], keys: Sequence[str]) -
     for key, (_, name, device, device_name) in zip(keys, kinds, strict=True):
         rank = (bool(name), device == "cuda")
         if key not in labels or rank > ranks[key]:
-            labels[key], ranks[key] = name or device_name or key, rank
+            labels[key], ranks[key] = name or without_vectors(device_name) or key, rank
     shared = [label for label in labels.values() if list(labels.values()).count(label) > 1]
     machines = [Machine(key, f"{label} ({key})" if label in shared else label) for key, label in labels.items()]
     return sorted(machines, key=lambda each: (each.label, each.key))

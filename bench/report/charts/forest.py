@@ -73,10 +73,25 @@ def forest(name: str, verdicts: Sequence[Verdict], sources: Mapping[str, str]) -
 
 def _lines(verdicts: Sequence[Verdict]) -> list[_Line]:
     return [
-        _Line(verdict, check, number == 0, _wrapped(check.says, 40), place(check), _aside(check))
+        line
         for verdict in verdicts
         for number, check in enumerate(verdict.checks)
+        for line in (_line(verdict, check, number == 0), *(_of_machine(verdict, each) for each in check.elsewhere))
     ]
+
+
+def _line(verdict: Verdict, check: CheckVerdict, first: bool) -> _Line:
+    """A check; where several machines measured it, of the one that decides."""
+    return _Line(verdict, check, first, [*_wrapped(check.says, 40), *_on(check)], place(check), _aside(check))
+
+
+def _of_machine(verdict: Verdict, check: CheckVerdict) -> _Line:
+    """The same check on another machine: a mark of its own below."""
+    return _Line(verdict, check, False, _on(check, always=True), place(check), _aside(check))
+
+
+def _on(check: CheckVerdict, always: bool = False) -> list[str]:
+    return [f"on {check.machine}"] if check.machine and (always or check.elsewhere) else []
 
 
 def _wrapped(text: str, width: int, lines: int | None = None) -> list[str]:
@@ -120,7 +135,8 @@ def _row(ax: Axes, line: _Line, top: float) -> None:
     if line.first:
         ax.text(0, text_y, line.verdict.claim, size=FONT, color=INK, weight="bold")
     for number, part in enumerate(line.says):
-        ax.text(_SAYS, text_y + number * _LINE_PX, part, size=FONT, color=INK if line.first else MUTED)
+        colour = INK if line.first and part not in _on(line.check) else MUTED
+        ax.text(_SAYS, text_y + number * _LINE_PX, part, size=FONT, color=colour)
     for number, part in enumerate(line.aside):
         ax.text(_LEFT, text_y + number * _LINE_PX, part, size=SMALL, color=MUTED)
     if line.place is not None:
@@ -237,7 +253,7 @@ def _alt(verdicts: Sequence[Verdict]) -> str:
 
 def _data(verdicts: Sequence[Verdict]) -> pd.DataFrame:
     return pd.DataFrame(
-        [_record(verdict, check) for verdict in verdicts for check in verdict.checks],
+        [_record(v, each) for v in verdicts for check in v.checks for each in (check, *check.elsewhere)],
     )
 
 
@@ -247,6 +263,7 @@ def _record(verdict: Verdict, check: CheckVerdict) -> dict[str, object]:
         "claim": verdict.claim,
         "says": check.says,
         "verdict": check.verdict,
+        "machine": check.machine,
         "unit": check.unit,
         "published": check.published,
         "band_low": check.low,
