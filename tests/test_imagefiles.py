@@ -219,3 +219,13 @@ def test_the_digest_knows_how_the_centre_is_taken(folder):
         for kind in ("bilinear", "bicubic")
     }
     assert len(digests) == 4
+
+
+def test_images_are_decoded_in_as_many_threads_as_torch_has(photographs, monkeypatch):
+    monkeypatch.setattr(image_files, "_pools", {})
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    for _ in range(4):
+        photographs[np.arange(len(photographs))]
+    (pool,) = image_files._pools.values()
+    assert pool._max_workers == 3
+    assert len(pool._threads) <= 3

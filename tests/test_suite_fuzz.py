@@ -132,7 +132,7 @@ def at(raw, way):
         here[way[-1]]
     except (KeyError, IndexError, TypeError):
         return None
-    return here
+    return here if isinstance(here, (dict, list)) else None
 
 
 def mutated(number: int, mutations) -> dict:

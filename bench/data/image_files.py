@@ -4,6 +4,7 @@ Draws nothing at random and knows no data set; which windows to cut is told, and
 """
 
 import math
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -90,8 +91,7 @@ class ImageFiles:
             image = _rgb(paths[index])
             return np.asarray(self._centre(image) if windows is None else self._window(image, windows, index))
 
-        with ThreadPoolExecutor() as pool:  # Pillow decodes outside the interpreter's lock
-            images = np.stack(list(pool.map(one, range(len(paths)))))
+        images = np.stack(list(_pool().map(one, range(len(paths)))))
         return images if self.permutation is None else permute(images, self.permutation)
 
     def _centre(self, image: Image.Image) -> Image.Image:
@@ -105,6 +105,19 @@ class ImageFiles:
         kind = INTERPOLATIONS["bicubic" if windows.bicubic[row] else "bilinear"]
         # Cut first: a resize with a box would let pixels from outside the window in.
         return image.crop(windows.box(row, *image.size)).resize((self.image_size, self.image_size), kind)
+
+
+_pools: dict[int, ThreadPoolExecutor] = {}  # of this process; one that was forked from another needs its own
+
+
+def _pool() -> ThreadPoolExecutor:
+    """As many threads as torch had at the first image; Pillow decodes outside the interpreter's lock."""
+    import torch  # here, for whoever only asks what lies in a folder needs no torch
+
+    if os.getpid() not in _pools:
+        _pools.clear()
+        _pools[os.getpid()] = ThreadPoolExecutor(torch.get_num_threads(), thread_name_prefix="images")
+    return _pools[os.getpid()]
 
 
 def _rgb(path: Path) -> Image.Image:

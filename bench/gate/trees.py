@@ -47,10 +47,14 @@ def side_by_side(
     root = top_level(repository)
     names = [None if commit is None else full_name(root, commit) for commit in (baseline, candidate)]
     with ending_cleanly(), ExitStack() as stack:
-        home = Path(tempfile.mkdtemp(prefix="bench-", dir=parent)).resolve()
-        stack.callback(_removed, root, home)
-        for name, commit in zip(NAMES, names, strict=True):
-            _filled(root, home / name, commit)
+        try:
+            home = Path(tempfile.mkdtemp(prefix="bench-", dir=parent)).resolve()
+            stack.callback(_removed, root, home)
+            for name, commit in zip(NAMES, names, strict=True):
+                _filled(root, home / name, commit)
+        except OSError as error:
+            place = parent or "the system's temporary folder, which TMPDIR names"
+            raise GitFailed(f"both states need room in {place}: {error.strerror or error}") from error
         yield Trees(home / NAMES[0], home / NAMES[1], *names)
 
 

@@ -10,6 +10,9 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from bench import files
+from bench.errors import StoreError
+
 _WORTH_IT = 1 << 20  # bytes; what is smaller is read again in a millisecond
 _MOST = 10_000  # entries; the oldest go first
 
@@ -49,17 +52,14 @@ def remember(stamp: str, value: str) -> None:
     """Keep a value for later starts; where the folder cannot be written to, nothing is kept."""
     known = {**_read(), stamp: value}
     kept = dict(list(known.items())[-_MOST:])
-    with contextlib.suppress(OSError):
-        _file().parent.mkdir(parents=True, exist_ok=True)
-        part = _file().with_name(f"{_file().name}.{os.getpid()}")
-        part.write_text(json.dumps(kept), encoding="utf-8")
-        part.replace(_file())
+    with contextlib.suppress(StoreError, RuntimeError):
+        files.write_text(_file(), json.dumps(kept))
 
 
 def _read() -> dict[str, str]:
     try:
         found = json.loads(_file().read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RuntimeError):  # the last where nobody says which folder is the user's own
         return {}
     return found if isinstance(found, dict) else {}
 
