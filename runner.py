@@ -136,6 +136,9 @@ def bench() -> None:
 @click.option(
     "--machine-name", metavar="NAME", help="What you call this machine.  [default: $BENCH_MACHINE_NAME, or none]"
 )
+@click.option(
+    "--on", metavar="ray", help="Measure on a Ray cluster: ray (RAY_ADDRESS, or one started here), ray://HOST:PORT."
+)
 @click.option("--in-process", is_flag=True, help="Measure in this process, for a debugger: no limits, no --jobs.")
 @wishing(RunWish)
 def run(wish: RunWish) -> None:

@@ -17,6 +17,7 @@ from bench.plan.case import Case
 from bench.plan.forecast import seconds
 from bench.records.written import duration
 
+_MOST_BARS = 12  # cases in hand that have bars of their own: a terminal has so many lines
 _UNKNOWN_S = 60.0  # the weight of a case whose length nobody knows in the bar of the run
 
 
@@ -45,14 +46,22 @@ class Follower:
         self.expected = expected
         self.begun = 0
         self.finished = 0
+        self.lost = 0
         self._now = now
         self._newest: dict[str, int] = {}  # of the cases in hand, the newest epoch that was told
 
-    def begin(self, case: Case) -> None:
-        """A case starts."""
+    def begin(self, case: Case, where: str | None = None) -> None:
+        """A case starts, here or on another machine."""
         self.begun += 1
         self._newest[case.id] = 0
-        self._announce(case)
+        self._announce(case, where)
+
+    def lose(self, case: Case, why: str) -> None:
+        """A case in hand is lost, and will begin again."""
+        self.begun -= case.id in self._newest
+        self.lost += 1
+        self._newest.pop(case.id, None)
+        self._write(f"        {case.name} is lost: {why}. It begins again")
 
     def step(self, case: Case, told: Told) -> None:
         """A case in hand is so far: a new epoch is a line."""
@@ -90,10 +99,11 @@ class Follower:
         became = f"ok, {len(outcome.rows)} rows" if problem is None else f"{problem.status}: {problem.reason}"
         self._write(f"{self._count(self.finished)} {outcome.case.name}  {became}, {duration(outcome.duration_s)}")
 
-    def _announce(self, case: Case) -> None:
+    def _announce(self, case: Case, where: str | None) -> None:
         length = self.expected[case.id]
         expected = "its length is unknown" if length is None else f"expected {duration(length)}"
-        self._write(f"{self._count(self.begun)} {case.name}  began {self._now():%H:%M}, {expected}")
+        there = f" on {where}" if where else ""
+        self._write(f"{self._count(self.begun)} {case.name}  began {self._now():%H:%M}{there}, {expected}")
 
     def _count(self, number: int) -> str:
         return f"{number:>3}/{len(self.expected)}"
@@ -114,23 +124,32 @@ class Bars(Follower):
         self._run_bar = progress.add_task("run", total=total, at=self._of_all())
         self._of_case: dict[str, tuple[TaskID, TaskID]] = {}
 
-    def begin(self, case: Case) -> None:
+    def begin(self, case: Case, where: str | None = None) -> None:
         """A case starts: its bars begin at zero."""
-        super().begin(case)
-        epoch = self._progress.add_task("", total=None, at="", visible=False)
-        bar = self._progress.add_task(case.name, total=None, at="")
-        self._of_case[case.id] = (bar, epoch)
+        super().begin(case, where)
+        if len(self._of_case) < _MOST_BARS:
+            epoch = self._progress.add_task("", total=None, at="", visible=False)
+            name = f"{case.name} on {where} since {self._now():%H:%M}" if where else case.name
+            bar = self._progress.add_task(name, total=None, at="")
+            self._of_case[case.id] = (bar, epoch)
+        self._move_run()
+
+    def lose(self, case: Case, why: str) -> None:
+        """Its bars go, and what it had done is to be done again."""
+        super().lose(case, why)
+        self._forget(case.id)
+        self._move_run()
 
     def step(self, case: Case, told: Told) -> None:
         """The bars of the case and that of the run move."""
         super().step(case, told)
+        if told.total and case.id in self._newest:
+            self._part[case.id] = self._weight(case.id) * told.done / told.total
+            self._move_run()
         if case.id not in self._of_case:
             return
         bar, of_epoch = self._of_case[case.id]
         self._move(bar, told.done, told.total, f"{told.done}/{told.total}")
-        if told.total:
-            self._part[case.id] = self._weight(case.id) * told.done / told.total
-            self._move_run()
         if told.epoch is not None and told.epochs:
             steps = max(1, told.total // told.epochs)
             within = told.done - (told.epoch - 1) * steps
@@ -149,14 +168,17 @@ class Bars(Follower):
     def end(self, outcome: Outcome) -> None:
         """The line of the case, and the run's bar at its end."""
         super().end(outcome)
-        for task in self._of_case.pop(outcome.case.id, ()):
-            self._progress.remove_task(task)
-        self._part.pop(outcome.case.id, None)
+        self._forget(outcome.case.id)
         self._behind += self._weight(outcome.case.id)
         self._move_run()
 
-    def _announce(self, case: Case) -> None:
+    def _announce(self, case: Case, where: str | None) -> None:
         """Its bar says so."""
+
+    def _forget(self, case_id: str) -> None:
+        for task in self._of_case.pop(case_id, ()):
+            self._progress.remove_task(task)
+        self._part.pop(case_id, None)
 
     def _weight(self, case_id: str) -> float:
         return self.expected[case_id] or _UNKNOWN_S
@@ -169,4 +191,6 @@ class Bars(Follower):
         self._progress.update(bar, completed=done, total=total, at=at)
 
     def _of_all(self) -> str:
-        return f"{self.finished}/{len(self.expected)} cases"
+        lost = f", {self.lost} lost" if self.lost else ""
+        in_hand = f", {len(self._newest)} in hand" if len(self._newest) > 1 else ""
+        return f"{self.finished}/{len(self.expected)} cases{in_hand}{lost}"

@@ -39,24 +39,37 @@ def measured(loaded: Sequence[LoadedSuite], wish: RunWish) -> "tuple[bool, Here 
     from bench.execution.workers import starting
 
     with ending_cleanly(), ExitStack() as ending:
-        workers = None if wish.in_process else ending.enter_context(closing(starting()))
+        workers = None if wish.in_process or wish.on else ending.enter_context(closing(starting()))
         from bench.commands import loading, provenance, terminal  # in this time, the workers' imports go on
         from bench.store import Store
 
         store, code, suites = Store(wish.store), loading.today(loaded, wish.store), provenance.of_suites(loaded)
-        chosen = in_process(wish, store, suites) if workers is None else processes(loaded, wish, store, suites, workers)
+        chosen = executor(loaded, wish, store, suites, code, workers, ending)
         ending.callback(chosen.close)
         note_of_bench(chosen, suites)
         cases = planned(loaded, code, chosen.environment.device, wish)
         done, again = standing(cases, chosen, store, code, wish)
         terminal.show_plan(cases, done, chosen.environment.device_name, chosen.environment.threads, again=again)
         todo = [case for case in cases if case.id not in done]
+        terminal.say_lines(chosen.foretell(todo))
         if wish.dry_run or not todo:
             return True, machine_of([chosen.environment])
         if wish.in_process:
             imported(loaded)
         store.append_code(found for case in todo if (found := code[case.suite].of(case)))
         return stored(todo, chosen, store, code, wish)
+
+
+def executor(
+    loaded: Sequence[LoadedSuite], wish: RunWish, store: "Store", suites: "CodeState", code: Mapping[str, Today],
+    workers: "Workers | None", ending: ExitStack,
+) -> "Executor":  # fmt: skip
+    """What measures: a process per case here, this process, or the nodes of a cluster. Nobody else knows which."""
+    if wish.on:
+        from bench.commands import many
+
+        return many.cluster(loaded, wish, store, suites, code, ending)
+    return in_process(wish, store, suites) if workers is None else processes(loaded, wish, store, suites, workers)
 
 
 def imported(loaded: Sequence[LoadedSuite]) -> None:
@@ -127,10 +140,26 @@ def standing(
 
     if wish.force:
         return {}, {}
-    here = chosen.environment
     known = partial(present.sha256, data_dir=wish.data, read=not wish.dry_run)
-    machines = [(here.machine, here.machine_name)]
-    return store.standing(cases, here.device_name, here.threads, here.torch, code, known, machines)
+    return stands(cases, chosen, store, code, known)
+
+
+def stands(
+    cases: Sequence[Case],
+    chosen: "Executor",
+    store: "Store",
+    code: Mapping[str, Today],
+    data: Callable[[Case], str | None] = lambda case: None,
+) -> tuple[dict[str, str], dict[str, str]]:
+    """As `standing`, whatever was wished: a case is finished that is so under one of the conditions it may meet."""
+    asked: dict[tuple[tuple[str, int, str], tuple[str | None, str | None]], list[Case]] = {}
+    for case in cases:
+        for here in chosen.environments(case):
+            conditions = (here.device_name, here.threads, here.torch), (here.machine, here.machine_name)
+            asked.setdefault(conditions, []).append(case)
+    found = [store.standing(those, *here, code, data, [machine]) for (here, machine), those in asked.items()]
+    done = {key: when for each, _ in found for key, when in each.items()}
+    return done, {key: why for _, each in found for key, why in each.items() if key not in done}
 
 
 def machine_of(environments: "Iterable[Environment]") -> "Here | None":
@@ -159,7 +188,8 @@ def stored(
                 store.append_environment(environment)
                 met[environment.environment_id] = environment
             store.append(outcome.rows)
-            present.learn(outcome.case, outcome.rows, wish.data)
+            if not outcome.elsewhere:
+                present.learn(outcome.case, outcome.rows, wish.data)
             if outcome.complete:  # otherwise the next run goes on with what is kept
                 context.forget(outcome.case.id)
             follower.end(outcome)
@@ -169,11 +199,7 @@ def stored(
 
 def wanted(chosen: "Executor", store: "Store", code: Mapping[str, Today]) -> Callable[[Case], bool]:
     """Whether a case that another run had in hand meanwhile has still no values."""
-    here = chosen.environment
-    machines = [(here.machine, here.machine_name)]
-    return lambda case: (
-        not store.standing([case], here.device_name, here.threads, here.torch, code, machines=machines)[0]
-    )
+    return lambda case: not stands([case], chosen, store, code)[0]
 
 
 def rows_of(store: str) -> "tuple[Rows, Rows]":

@@ -63,6 +63,12 @@ def _by_reason(cases: Sequence[Case], again: Mapping[str, str]) -> dict[str, lis
     return found
 
 
+def say_lines(lines: Sequence[str]) -> None:
+    """Plain lines on standard error, whatever brackets they have."""
+    for line in lines:
+        say.print(Text(line), soft_wrap=True)
+
+
 def table(rows: Sequence[Mapping[Key, object]], as_json: bool) -> None:
     """A list of mappings to standard output: aligned columns, or JSON for a program."""
     if as_json:

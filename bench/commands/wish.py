@@ -36,6 +36,7 @@ class RunWish:
     time_limit_s: float | None = None
     memory_limit_bytes: int | None = None
     machine_name: str | None = None
+    on: str | None = None  # the cluster whose nodes measure; None: this machine
 
 
 def seconds(text: str) -> float:

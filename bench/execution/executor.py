@@ -30,8 +30,8 @@ MOST_REASON = 2000  # characters of an error that a row carries
 class Watcher(Protocol):
     """Who is told of what happens meanwhile. The end of a case is its outcome."""
 
-    def begin(self, case: Case) -> None:
-        """A case starts."""
+    def begin(self, case: Case, where: str | None = None) -> None:
+        """A case starts; `where`, when that is not here."""
 
     def step(self, case: Case, progress: Progress) -> None:
         """A case is so far."""
@@ -41,6 +41,9 @@ class Watcher(Protocol):
 
     def leave_out(self, case: Case) -> None:
         """Another run has measured this case meanwhile."""
+
+    def lose(self, case: Case, why: str) -> None:
+        """A case that began is lost with the node it was on, and will begin again."""
 
     def said(self, case: Case, text: str) -> None:
         """What a case printed."""
@@ -52,6 +55,12 @@ class Executor(Protocol):
     @property
     def environment(self) -> Environment:
         """The conditions in force where cases are measured."""
+
+    def environments(self, case: Case) -> list[Environment]:
+        """The conditions under which this case may be measured: one, but where machines differ."""
+
+    def foretell(self, cases: Sequence[Case]) -> list[str]:
+        """What more than their length there is to say of these cases before they are measured."""
 
     def execute(self, cases: Sequence[Case], watcher: Watcher, wanted: Callable[[Case], bool]) -> Iterator[Outcome]:
         """Measure the cases; the rows of each are handed over as soon as it ends.
@@ -78,6 +87,14 @@ class InProcess:
     context: Context
     environment: Environment
     locks: CaseLocks
+
+    def environments(self, case: Case) -> list[Environment]:
+        """Those of this process."""
+        return [self.environment]
+
+    def foretell(self, cases: Sequence[Case]) -> list[str]:
+        """Nothing: one after the other."""
+        return []
 
     def execute(self, cases: Sequence[Case], watcher: Watcher, wanted: Callable[[Case], bool]) -> Iterator[Outcome]:
         """Measure each case and hand over its rows before the next one starts."""

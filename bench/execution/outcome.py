@@ -21,6 +21,7 @@ class Outcome:
     duration_s: float
     complete: bool = True  # the measure came to its own end; if not, what is kept of the case serves the next run
     environment: Environment | None = None  # where it was measured: to be stored before its rows, once in a run
+    elsewhere: bool = False  # on a machine whose files may be others than those here
 
     @property
     def problem(self) -> Measurement | None:

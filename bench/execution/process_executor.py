@@ -87,6 +87,14 @@ class ProcessExecutor:
         """End every worker."""
         self._workers.close()
 
+    def environments(self, case: Case) -> list[Environment]:
+        """Those of every worker."""
+        return [self.environment]
+
+    def foretell(self, cases: Sequence[Case]) -> list[str]:
+        """Nothing: they are measured here."""
+        return []
+
     def execute(self, cases: Sequence[Case], watcher: Watcher, wanted: Callable[[Case], bool]) -> Iterator[Outcome]:
         """Measure the cases; the rows of each are handed over as soon as it ends."""
         self._imported += [f"bench.measures.{case.measure}" for case in cases]

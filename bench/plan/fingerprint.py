@@ -212,7 +212,16 @@ class Code:
             found.append(CodePart("library", name, hashlib.sha256(version.encode()).hexdigest(), version))
         return found
 
+    def named_files(self, case: Case) -> list[Path]:
+        """The weights and scripts that enter the fingerprint of a case."""
+        found = self.of(case)
+        return list(self._named(case, found.parts)) if found else []
+
     def _files(self, case: Case, parts: Sequence[CodePart]) -> Iterator[CodePart]:
+        for path in self._named(case, parts):
+            yield CodePart("file", path.name, remembered.file_sha256(path), "")
+
+    def _named(self, case: Case, parts: Sequence[CodePart]) -> Iterator[Path]:
         """Weights and scripts that are named in what is asked, or in the text of a plug-in."""
         said = {*_texts_in(case.model_args), *_texts_in(case.options)}
         own = [part for part in parts if part.kind == "module" and part.label not in self._texts]
@@ -221,7 +230,7 @@ class Code:
         for text in sorted(said):
             for place in places:
                 if path := _file(place, text):
-                    yield CodePart("file", path.name, remembered.file_sha256(path), "")
+                    yield path
                     break
 
 

@@ -5,6 +5,7 @@ Reads no row itself: it is told a fingerprint, and asked about it.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from bench.plan.case import Case
 from bench.plan.fingerprint import Code, Fingerprint
@@ -24,6 +25,12 @@ class Today:
     def of(self, case: Case) -> Fingerprint | None:
         """Today's fingerprint of a case."""
         return self._code.of(case)
+
+    def files(self, cases: Iterable[Case]) -> list[Path]:
+        """Every file of the suite's own that its cases need: plug-ins, what they import, weights, scripts."""
+        return list(
+            dict.fromkeys([*self._code.files(), *(path for case in cases for path in self._code.named_files(case))])
+        )
 
     def answers(self, case: Case, code_sha256: str | None) -> bool:
         """Whether a row with this fingerprint is today's answer; always where today's cannot be told.

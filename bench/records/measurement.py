@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
-# 2 added `detail`, 3 `code_sha256` and `torch`, 4 `environment_id`, `machine`, `machine_name` and `weights_sha256`; a
-# row from before has none of them.
+# 2 added `detail`, 3 `code_sha256` and `torch`, 4 `environment_id`, `machine`, `machine_name`, `weights_sha256` and
+# `note`; a row from before has none of them.
 SCHEMA = 4
 
 Status = Literal["ok", "failed", "skipped", "timeout"]
@@ -89,6 +89,7 @@ class Measurement:
     machine: str | None = None  # as in `Environment`
     machine_name: str | None = None
     weights_sha256: str | None = None  # as in `DataFacts`: fixed weights, evaluated on a fixed test set
+    note: str | None = None  # what befell the case on its way, in words: begun again where another node was lost
 
 
 @dataclass(frozen=True)

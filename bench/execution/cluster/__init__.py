@@ -1,0 +1,1 @@
+"""Cases become outcomes on the nodes of a Ray cluster. Schedules nothing itself: Ray does."""
