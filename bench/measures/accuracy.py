@@ -6,6 +6,7 @@ Departs from the published loop in what cannot change a distribution: all augmen
 
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +19,7 @@ from bench.data.image_files import ImageFiles
 from bench.errors import MeasurementError
 from bench.execution.context import Context
 from bench.measures.instruments.from_logits import MOST_LOGITS, evaluated, try_out
+from bench.measures.instruments.joules import Meter, metered
 from bench.measures.instruments.model import LAYOUTS, build
 from bench.measures.instruments.weights import weight_readings
 from bench.plan.case import Case, plain
@@ -31,7 +33,7 @@ from bench.training.step import autocast
 
 
 @measures.register("accuracy")
-def accuracy(case: Case, context: Context) -> Iterator[DataFacts | Reading]:
+def accuracy(case: Case, context: Context, *, energy: bool = False) -> Iterator[DataFacts | Reading]:
     """Train the case's model and yield, after its data facts, six readings for every epoch.
 
     `train_loss`, `train_top1_pct` are taken while training (augmented, dropout on); `test_loss`, `test_top1_pct` after
@@ -40,6 +42,10 @@ def accuracy(case: Case, context: Context) -> Iterator[DataFacts | Reading]:
     `test_top1_pct` carries which test images were right (`records.unpacked_bits`), so that models can be paired.
     Of a Mixer the filters and token-mixing weights after the last epoch follow, for pictures; at last what the
     evaluations say of the logits then: top-5, calibration error, and those of plug-ins.
+
+    Args:
+        energy: also yield `training_energy_j`. A training that is taken up again has none, for its first epochs were
+            not counted.
 
     Raises:
         MeasurementError: the case has no data set, recipe or seed, or they do not fit together.
@@ -57,13 +63,24 @@ def accuracy(case: Case, context: Context) -> Iterator[DataFacts | Reading]:
     layout, keep = LAYOUTS[case.layout], checkpoint_file(case, context)
     yield from weight_readings(model, 0)
     code = case.code_sha256
-    for result in train(
-        model, dataset, recipe, seed=case.seed, context=context, layout=layout, keep=keep, code_sha256=code
-    ):
-        yield from readings(result)
+    resumed = keep is not None and keep.exists()
+    with metered(context.device) if energy else nullcontext() as meter:
+        for result in train(
+            model, dataset, recipe, seed=case.seed, context=context, layout=layout, keep=keep, code_sha256=code
+        ):
+            yield from readings(result)
+        if meter is not None:
+            yield _energy(meter, recipe.epochs, resumed)
     yield from weight_readings(model, recipe.epochs)
     if len(dataset.test_labels) * case.num_classes <= MOST_LOGITS:
         yield from evaluated(*_test_logits(model, dataset, recipe, context, layout), epoch=recipe.epochs)
+
+
+def _energy(meter: Meter, epochs: int, resumed: bool) -> Reading:
+    absent = meter.absent or ("taken up again: its first epochs were not counted" if resumed else None)
+    if absent:
+        return Reading("training_energy_j", None, epoch=epochs, status="skipped", reason=absent)
+    return Reading("training_energy_j", meter.joules, epoch=epochs, reason=meter.includes)
 
 
 @torch.inference_mode()

@@ -55,6 +55,8 @@ UNITS: dict[str, str] = {
     "min": "min",
     "h": "h",
     "bytes": "bytes",
+    "J": "J",
+    "J/image": "J/image",
     "images/s": "images/s",
     "flops/s": "FLOP/s",
     "%": "%",
@@ -134,6 +136,16 @@ _TABLE = (
     Metric(
         "fps", "images/s", "higher", 1, "timing",
         "images per second of inference, batch already on the device, one block per row", decimals=1, depends="machine",
+    ),
+    Metric(
+        "image_energy_j", "J/image", "lower", 1, "energy",
+        "joules of one image of inference by the device's counter, idle power included, one block per row", decimals=3,
+        depends="machine",
+    ),
+    Metric(
+        "training_energy_j", "J", "lower", 1, "accuracy",
+        "joules of a whole training by the device's counter, its evaluations and idle power included", decimals=0,
+        depends="machine",
     ),
     Metric(
         "time_ratio", "ratio", "neither", 1, "side_by_side",

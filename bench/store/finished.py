@@ -108,6 +108,6 @@ def _newest_if_whole(rows: pandas.DataFrame) -> pandas.DataFrame:
     rows = rows[rows["run_id"].eq(rows["case_id"].map(newest))]
     # A plug-in's metric is not in the table; its protocol is taken for the current one.
     protocol = rows["metric"].map({name: metric.protocol for name, metric in METRICS.items()})
-    valued = rows["status"].eq("ok") | (rows["status"].eq("failed") & rows["epoch"].notna())
+    valued = rows["status"].eq("ok") | (rows["status"].isin(["failed", "skipped"]) & rows["epoch"].notna())
     good = valued & (protocol.isna() | protocol.eq(rows["protocol"]))
     return rows[good.groupby(rows["case_id"]).transform("all")]
