@@ -48,6 +48,7 @@ from tests import making
         ("1.8×", None, 1.8, "ratio", 0.05),
         ("$0.35/h", None, 0.35, "usd/h", 0.005),
         ("~88", "%", 88, "%", 0.5),
+        ("31.2 mAP", "mAP", 31.2, "mAP", 0.05),
     ],
 )
 def test_a_printed_number_gives_value_unit_and_half_a_unit_of_its_last_digit(text, beside, value, unit, tolerance):

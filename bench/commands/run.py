@@ -123,7 +123,11 @@ def planned(loaded: Sequence[LoadedSuite], code: Mapping[str, Today], device: st
     """The selected cases of all suites with the code behind them, a question that several ask only once."""
     from bench.plan.planner import plan, select
 
-    cases = [case for each in loaded for case in plan(each.suite, each.sha256, wish.profile, device, wish.seeds)]
+    cases = [
+        replace(case, beside=str(each.path.parent.resolve()) if case.measure == "command" else None)
+        for each in loaded
+        for case in plan(each.suite, each.sha256, wish.profile, device, wish.seeds)
+    ]
     cases = [
         replace(case, code_sha256=found.sha256 if (found := code[case.suite].of(case)) else None) for case in cases
     ]

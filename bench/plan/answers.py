@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from bench.errors import UsageError
 from bench.plan.case import Case
-from bench.plan.planner import plan, selected_by, yields
+from bench.plan.planner import comes_of, plan, selected_by
 from bench.records.metrics import METRICS
 from bench.suite import expression
 from bench.suite.schema import Suite
@@ -28,7 +28,7 @@ def unanswered(suite: Suite) -> Iterator[str]:
         found = [selected_by(quantity, cases) for cases in planned.values()]
         if not any(found):
             every = [case for cases in planned.values() for case in cases]
-            able = sorted({case.measure_key for case in every if yields(case.measure, quantity.metric)})
+            able = sorted({case.measure_key for case in every if comes_of(case, quantity.metric)})
             where = ", ".join(able) or "none"
             yield f"[quantities.{key}]: no measure would yield it; '{quantity.metric}' comes from: {where}"
         for cases in found:

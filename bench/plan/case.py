@@ -55,6 +55,7 @@ class Case:
     # Which source answers, see `bench.plan.fingerprint`: another source is another answer to the same question.
     code_sha256: str | None = None
     time_limit_s: float | None = None  # after which the case is ended; changes no answer
+    beside: str | None = None  # the suite's folder on this machine, where a command finds its files
 
     @property
     def question(self) -> dict[str, Any]:
@@ -82,6 +83,7 @@ _LABELS = {
     "weights_origin",
     "code_sha256",
     "time_limit_s",
+    "beside",
 }
 
 

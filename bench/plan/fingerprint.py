@@ -20,6 +20,7 @@ from typing import Any
 
 import bench
 from bench.errors import UsageError
+from bench.plan import command_sources
 from bench.plan.case import Case
 from bench.records.measurement import CodePart, canonical_json
 from bench.registry import FROM_LOGITS
@@ -108,6 +109,8 @@ class Code:
         return self._known[asked]
 
     def _made(self, case: Case) -> Fingerprint | None:
+        if case.measure == "command":
+            return self._of_command(case)
         roots = {"model": self._makers(case.factory, "models")}
         if isinstance(other := case.options.get("versus"), Mapping):
             roots["versus"] = self._makers(str(other.get("factory")), "models")
@@ -128,6 +131,14 @@ class Code:
         rest = sorted({f"{part.kind} {part.label * (part.kind != 'module')} {part.sha256}" for part in parts})
         unknown = frozenset(part.label for part in parts if part.kind == "library" and not part.text)
         return Fingerprint(hashlib.sha256("\n".join([*first, *rest]).encode()).hexdigest(), tuple(parts), unknown)
+
+    def _of_command(self, case: Case) -> Fingerprint | None:
+        try:
+            parts = command_sources.parts(case.options, self._beside)
+        except OSError as error:
+            raise UsageError(f"the sources of '{case.measure_key}': {error}") from error
+        text = "\n".join(f"{part.label} {part.sha256}" for part in parts)
+        return Fingerprint(hashlib.sha256(text.encode()).hexdigest(), tuple(parts)) if parts else None
 
     def files(self) -> list[Path]:
         """The plug-ins and what they import of their own project."""

@@ -22,6 +22,8 @@ _COPIES_OF_IMAGES, _COPIES_OF_WEIGHTS, _KEPT_FOR_GRADIENTS = 2, 5, 4
 
 def seconds(case: Case, cores: int) -> float | None:
     """About how long a case will take; None when nothing is known of its size."""
+    if case.measure == "command":
+        return None
     if case.recipe is None:
         return _SECONDS.get(case.measure, _OTHERWISE)
     data = taken(case.dataset, case.dataset_args) if case.dataset else None

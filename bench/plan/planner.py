@@ -15,6 +15,7 @@ from bench.errors import NothingSelected, UsageError, near
 from bench.plan.case import Case
 from bench.records.metrics import METRICS
 from bench.registry import FROM_LOGITS, evaluations
+from bench.suite import command
 from bench.suite.evaluations import EVALUATE
 from bench.suite.recipe import Recipe
 from bench.suite.schema import MeasureTable, Profile, Quantity, Suite
@@ -103,8 +104,15 @@ def selected_by(quantity: Quantity, cases: Iterable[Case]) -> list[Case]:
         case
         for case in cases
         if all(value is None or getattr(case, key) == value for key, value in wanted.items())
-        and (quantity.metric is None or yields(case.measure, quantity.metric))
+        and (quantity.metric is None or comes_of(case, quantity.metric))
     ]
+
+
+def comes_of(case: Case, metric: str) -> bool:
+    """Whether a case yields a metric: a command those that are read, and its seconds."""
+    if case.measure == "command":
+        return metric in (*case.options.get("read", ()), command.SECONDS)
+    return yields(case.measure, metric)
 
 
 def yields(measure: str, metric: str) -> bool:
@@ -148,7 +156,8 @@ def _expand(
         case = replace(case, options=_options(suite, measure, image_size))
         for weights in weights_of(suite, measure, begun.measure, model):
             used = _with_weights(case, suite, weights, image_size)
-            yield replace(used, name=_name(used, image_size))
+            used = replace(used, name=_name(used, image_size))
+            yield _with_command(used, suite, measure, profile) if measure.run else used
 
 
 def _or_none(values: Sequence[Value]) -> Sequence[Value | None]:
@@ -158,7 +167,25 @@ def _or_none(values: Sequence[Value]) -> Sequence[Value | None]:
 
 def models_of(suite: Suite, measure: MeasureTable) -> list[str]:
     """The model keys that a measure's patterns select, in the suite's order."""
-    return [key for key in suite.models if any(fnmatchcase(key, pattern) for pattern in measure.models)]
+    found = [key for key in suite.models if any(fnmatchcase(key, pattern) for pattern in measure.models)]
+    # What nothing can build is for commands, and for who asks for it by name.
+    return [key for key in found if suite.models[key].factory or measure.run or key in measure.models]
+
+
+def _with_command(case: Case, suite: Suite, measure: MeasureTable, profile: Profile) -> Case:
+    """Of somebody else's code the question is what it is told: our own model of that name is none of it."""
+    told = [
+        f"{name} {profile.values[name]} in place of {value}"
+        for name, value in measure.values.items()
+        if profile.values.get(name, value) != value
+    ]
+    return replace(
+        case,
+        factory="",
+        model_args={},
+        options=command.asked(measure, case.model, suite.models[case.model], profile.values),
+        deviations=_joined(case.deviations, *told),
+    )
 
 
 def weights_of(suite: Suite, measure: MeasureTable, name: str, model: str) -> Sequence[str | None]:

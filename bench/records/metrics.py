@@ -204,6 +204,10 @@ _TABLE = (
         "training images per second over the epoch", decimals=1, depends="machine",
     ),
     Metric(
+        "command_s", "s", "lower", 1, "command",
+        "seconds of somebody else's command, from its start to its end; its log is kept", decimals=1, depends="machine",
+    ),
+    Metric(
         "patch_filters", "1", "neither", 1, "accuracy",
         "filters of the patch embedding (part = its path); the largest ones after the last epoch are its detail",
         depends="model",

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 
-from bench.errors import UsageError
-from bench.records import units
+from bench.records.metrics import METRICS, UNITS
 
 _SPACES = re.compile(r"[\s\u00a0\u2000-\u200b\u202f\u205f\u3000]+")
 _MINUS = re.compile(r"[\u2010-\u2015\u2212\ufe63\uff0d]")
@@ -254,11 +253,15 @@ def _unit(rest: str, asked: str | None, number: str) -> _Unit:
         raise ValueError(f"'{rest}' is {first.name}, and unit says '{asked}': leave unit out")
     if asked is None and (not rest or rest in _SCALES or rest.casefold() in _SCALE_WORDS):
         raise ValueError(f"'{number}{' ' * bool(rest)}{rest}' has no unit: write unit beside it, such as 'parameters'")
-    raise ValueError(f"no unit '{rest}'. As %, points, s, min, h, MB, MiB, GFLOPs, GMACs, images/s, or the unit's name")
+    raise ValueError(
+        f"no unit '{rest}'. As %, points, s, min, h, MB, GFLOPs, images/s; one of your own goes into unit too"
+    )
 
 
 def _readings(rest: str, asked: str | None) -> Iterator[_Unit]:
     """What a text behind a number may mean, the likeliest first."""
+    if rest and rest == asked:
+        yield _made(asked, Decimal(1), "", rest, 0)
     scaled = [(key, power, rest.removeprefix(key)) for key, power in _SCALES.items() if rest.startswith(key)]
     scaled += [
         (rest[: len(word)], power, rest[len(word) :])
@@ -290,7 +293,5 @@ def _made(name: str, factor: Decimal, key: str, word: str, power: int) -> _Unit:
 
 
 def _is_unit(word: str) -> bool:
-    try:
-        return bool(word) and bool(units.of(word))
-    except UsageError:
-        return False
+    """Whether the house knows it: a word of its own has to stand as `unit` beside the number."""
+    return word in UNITS or any(word == metric.unit for metric in METRICS.values())

@@ -12,6 +12,7 @@ from bench.suite.schema import Source, Suite
 from bench.verdicts import WORDS, CheckVerdict, Verdict
 from bench.verdicts.bands import plural
 from bench.verdicts.evidence import Sample
+from bench.verdicts.logs import Log
 from bench.verdicts.paired import Paired
 from bench.verdicts.placement import place
 
@@ -108,8 +109,14 @@ def _check(check: CheckVerdict) -> CheckRow:
         sample_columns=tuple(column for column in _COLUMNS if any(sample[column] for sample in samples)),
         samples=samples,
         samples_left_out=max(0, len(check.samples) - _SAMPLES_SHOWN),
+        logs=tuple((_log_title(log), log.tail) for log in check.logs),
         command=check.command,
     )
+
+
+def _log_title(log: Log) -> str:
+    how = "" if log.status == "ok" else f", {log.status}"
+    return f"The last lines of {log.case}, run {log.run_id}{how}; all of them are in the store, {log.name}"
 
 
 def _published(check: CheckVerdict) -> Amount | None:

@@ -75,6 +75,7 @@ class CheckRow:
     sample_columns: tuple[str, ...]  # those that say anything
     samples: tuple[Mapping[str, str], ...]
     samples_left_out: int
+    logs: tuple[tuple[str, str], ...]  # what it is of, and its last lines
     command: str | None
 
 

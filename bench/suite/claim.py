@@ -55,6 +55,7 @@ class Claim(Check):
     also: list[Check] = []
     compare: list[str] = []  # claims of other sources about the same thing, shown together
     note: str | None = None
+    group: str | None = None  # under which a report counts it with others; a claim table gives its own
 
     @property
     def checks(self) -> list[Check]:

@@ -13,7 +13,8 @@ from typing import Any
 
 from bench.errors import SuiteError, UsageError, near
 from bench.registry import read_plugin
-from bench.suite import metrics_of, weights
+from bench.suite import claim_tables, metrics_of, weights
+from bench.suite.command import missing_files
 from bench.suite.draft import Raw, drafted
 from bench.suite.references import reference_problems
 from bench.suite.schema import Suite
@@ -45,14 +46,16 @@ def load(path: Path, further: Further = lambda _: ()) -> LoadedSuite:
     """
     text, raw = _read(path)
     missing = [*_plugin_problems(raw, path), *metrics_of.declare(raw)]
-    draft, misshapen = drafted(raw)
-    if problems := [*missing, *misshapen, *reference_problems(draft)]:
+    tables = claim_tables.expanded(raw, path.parent)
+    draft, misshapen = drafted(tables.raw)
+    if problems := [*missing, *tables.problems, *tables.told([*misshapen, *reference_problems(draft)])]:
         raise SuiteError(_told(path, problems))
     suite = draft.suite
-    if unfit := [*further(suite), *(suite.rule.problems() if suite.rule else ())]:
-        raise SuiteError(_told(path, unfit))
+    if unfit := [*missing_files(suite, path.parent), *further(suite), *(suite.rule.problems() if suite.rule else ())]:
+        raise SuiteError(_told(path, tables.told(unfit)))
     suite = suite.model_copy(update={"weights": weights.located(suite.weights, path.parent)})
-    return LoadedSuite(suite, hashlib.sha256(text).hexdigest(), path)
+    whole = text + "".join(tables.digests).encode()
+    return LoadedSuite(suite, hashlib.sha256(whole).hexdigest(), path)
 
 
 def _told(path: Path, problems: Iterable[str]) -> list[str]:

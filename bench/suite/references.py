@@ -14,6 +14,7 @@ from bench.registry import Registry, datasets, measures, models
 from bench.suite import expression, units_of
 from bench.suite.arguments import data_problems, model_problems, option_problems, parameters
 from bench.suite.claim import Check
+from bench.suite.command_problems import command_problems
 from bench.suite.draft import UNREAD, Draft
 from bench.suite.evaluations import evaluation_problems
 from bench.suite.exhibits import Printed, PrintedRow
@@ -38,6 +39,7 @@ def reference_problems(draft: Draft) -> Iterator[str]:
     for key, recipe in draft.suite.recipes.items():
         yield from _unknown(f"recipes.{key}", "source", recipe.source, "source", draft.known("sources"))
     yield from _measure_problems(draft)
+    yield from command_problems(draft)
     yield from _profile_problems(draft)
     yield from training_problems(draft, set(draft.suite.datasets) - unsound)
     yield from _quantity_problems(draft)
@@ -66,6 +68,8 @@ def _registered(table: str, key: str, value: str, registry: Registry) -> Iterato
 
 def _model_problems(draft: Draft) -> Iterator[str]:
     for key, model in draft.suite.models.items():
+        if not model.factory:
+            continue  # `command_problems` has the word for it
         yield from _registered(f"models.{key}", "factory", model.factory, models)
         known = parameters(models, model.factory)
         yield from model_problems(f"[models.{key}.args]", model.factory, model.args, known)

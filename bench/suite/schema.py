@@ -9,6 +9,8 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from bench.suite.arguments import OfDataset, OfMeasure, OfModel
 from bench.suite.claim import Claim
+from bench.suite.claim_tables import ClaimTable
+from bench.suite.command import CommandKeys, Value
 from bench.suite.exhibits import Curve, Printed, TrainingCost
 from bench.suite.fields import Key, Layout, MetricName, SeedList, Seeds, Size, Slice, Text, Unit, shape_of
 from bench.suite.guard import Guard, Rule
@@ -35,7 +37,7 @@ class Source(Table):
 class Model(Table):
     """A registered factory with its arguments. `deviations` says in words where it departs from what it stands for."""
 
-    factory: Text
+    factory: str = ""  # what a command runs needs none: there a model is a name, and its args are for `run`
     label: Text
     args: OfModel = {}
     num_classes: Size = 1000
@@ -61,7 +63,7 @@ class Training(Table):
     deviations: str | None = None
 
 
-class MeasureTable(Table):
+class MeasureTable(CommandKeys):
     """What to measure of which models. The table's key opens the names of its cases."""
 
     measure: Text | None = None  # the registered measure; the key itself when left out
@@ -91,6 +93,7 @@ class Profile(Table):
     skip: list[str] = []  # keys of measures
     seeds: Seeds | None = None
     datasets: dict[str, str] = {}  # data set -> the one used in its place
+    values: dict[Key, Value] = {}  # of commands, in place of their own
     recipe: Changes = Field(default_factory=Changes)  # settings that replace those of every recipe
 
 
@@ -145,6 +148,7 @@ class Suite(Table):
     costs: dict[Key, TrainingCost] = {}
     tables: dict[Key, Printed] = {}
     claims: dict[Key, Claim] = {}
+    claim_tables: dict[Key, ClaimTable] = {}
     rule: Rule | None = None
     guards: dict[Key, Guard] = {}
 

@@ -25,6 +25,7 @@ from bench.verdicts.bands import Band, plural, sentence
 from bench.verdicts.deciding import History, Word, decided, flip, history, spread, way
 from bench.verdicts.evidence import Evidence, Missing, Sample, Why, collect
 from bench.verdicts.ledger import Ledger, is_clocked, is_learned, planned_cases, unseeded
+from bench.verdicts.logs import Log, logs_of
 from bench.verdicts.machines import Here, Machine, not_here, together
 from bench.verdicts.paired import Paired, paired
 from bench.verdicts.pools import Pools
@@ -70,6 +71,7 @@ class CheckVerdict:
     command: str | None = None  # what would decide it, or measure it again
     spread: str | None = None  # whose spread between seeds the interval has
     history: History = ()  # its word by the number of seeds, from the first that could decide on
+    logs: tuple[Log, ...] = ()  # of the commands that were run for it
     paired: tuple[Paired, ...] = ()  # the two models of a difference on the same test images, seed by seed
     machine: str | None = None  # whose clock it was, as a reader calls it; None where no clock is involved
     machine_id: str | None = None
@@ -98,6 +100,7 @@ class Verdict:
     checks: tuple[CheckVerdict, ...]
     compare: tuple[str, ...] = ()
     note: str | None = None
+    group: str | None = None  # of a claim table, or as the suite says
 
 
 def judge(
@@ -170,7 +173,8 @@ class _Court:
         checks = tuple(self.check(check) for check in claim.checks)
         word = strongest(check.verdict for check in checks)
         place = (claim.source, claim.where, claim.quote)
-        return Verdict(self.suite.id, key, claim.says, *place, word, checks, tuple(claim.compare), claim.note)
+        beside = (tuple(claim.compare), claim.note, claim.group)
+        return Verdict(self.suite.id, key, claim.says, *place, word, checks, *beside)
 
     def check(self, check: Check) -> CheckVerdict:
         """The source's arithmetic and the measurement, each judged alone; the stronger word stands."""
@@ -225,6 +229,8 @@ class _Court:
             return replace(blank, reason=sentence(check.unavailable or "nothing is named that could be measured"))
         asked = [self.suite.quantities[name].metric for name in expression.names(text) if name not in self.constants]
         needed = seeds_needed(check, any(is_learned(metric) for metric in asked), self.rule.seeds)
+        if (planned := planned_cases(self.ledger, text, self.constants)) is not None:
+            blank = replace(blank, logs=logs_of(self.ledger, planned[1]))
         if not any(is_clocked(metric) for metric in asked):
             return self._on(self.ledger, check, text, band, blank, needed)
         known = self.ledger.clocked

@@ -17,6 +17,7 @@ from bench.plan.planner import plan, selected_by
 from bench.plan.staleness import Today
 from bench.records.metrics import METRICS, depends
 from bench.suite import expression
+from bench.suite.command import SECONDS
 from bench.suite.schema import Quantity, Suite
 from bench.verdicts.machines import Machine, told_apart
 
@@ -155,7 +156,7 @@ class Ledger:
         self._measured_on = set(about.itertuples(index=False, name=None))
         self.measured = {case_id for case_id, _ in self._measured_on}
         # Most rows of a store answer no question of this suite; they are left out before they become tuples.
-        asked = {quantity.metric for quantity in self.suite.quantities.values()}
+        asked = {quantity.metric for quantity in self.suite.quantities.values()} | {SECONDS}  # with its log
         if not self.every_metric:
             kept = kept[kept["metric"].isin(asked) | (kept["status"] != "ok")]
         for row in _rows(kept.sort_values(["started_at", "run_id"], ascending=False, kind="stable")):
