@@ -167,9 +167,9 @@ def read_plugin(name: str, beside: Path) -> None:
         find = finding.finder(folder, None if name.endswith(".py") else name.partition(".")[0])
         followed = following.followed([module], find)
         # What an import brings that cannot be found before the plug-in has run, only running it can tell.
-        unseen = any(
-            _nowhere(top) for each in (module, *followed.values()) for top in following.outside(each, followed)
-        )
+        every = [module, *followed.values()]
+        unseen = any(_nowhere(top) for each in every for top in following.outside(each, followed))
+        unseen = unseen or any(following.hides_imports(each.text) for each in every)
         for each in (module, *followed.values()):
             named = replace(offers(each.text), open=frozenset(KINDS)) if unseen else offers(each.text)
             for registry in (models, datasets, measures, evaluations):

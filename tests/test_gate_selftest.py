@@ -17,6 +17,8 @@ from bench.gate.power import Count, least_caught_pct, resampled
 from bench.gate.rule import Round, limits, step
 from bench.gate.selftest import SelfTestCheck, brief, lines, self_test, summary
 from bench.suite.guard import Rule
+from tests import making
+from tests.perf.src_layout import made
 
 ONE = limits(Rule(why="the design's constants"), 1)
 HERE = Side(Path(__file__).parent.parent)
@@ -242,3 +244,12 @@ def test_real_processes_give_the_short_form_and_no_more_rounds_than_a_short_budg
     assert len(found.rounds) == selftest.BRIEF_FEWEST
     assert found.spread_pct > 0
     assert 0 < found.seconds <= took, "the seconds of this look, by the clock of the test"
+
+
+@pytest.mark.slow
+def test_in_a_src_layout_with_an_editable_install_equal_code_passes_and_slowed_code_is_caught(tmp_path):
+    home, python = made(tmp_path)
+    asked = ("check", "ci.toml", "--self-test", "2", "--inject", "30", "--only", "mixer", "--seed", "3")
+    told = making.bench(*asked, cwd=home, python=python).stdout
+    assert "0 of 2 false alarms with equal code" in told
+    assert "a change of 30 % is caught in 1 of 1 checks" in told

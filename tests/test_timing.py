@@ -1,8 +1,10 @@
 """Timing with a clock of our own: what is a block, what is a row, and that a ratio follows from the seconds."""
 
 import gc
+import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,7 +12,7 @@ from torch import nn
 from torch.utils.benchmark import Timer
 
 from bench.errors import MeasurementError
-from bench.execution.context import Context
+from bench.execution.context import Context, OnceMore, Turn
 from bench.measures.instruments import stopwatch
 from bench.measures.side_by_side import side_by_side
 from bench.measures.timing import timing
@@ -87,17 +89,38 @@ def test_latency_is_seconds_of_one_call_and_fps_is_batch_over_latency():
     assert values(rows, "latency_p50_s") == values(rows, "latency_p95_s") == pytest.approx([0.040])
 
 
-def test_every_block_is_a_row_with_its_number_and_they_fill_the_time_asked_for():
-    rows = list(timing(case(1, per_image=0.010), context(), min_seconds=1.0))
-    repeats = [row.repeat for row in rows if row.metric == "latency_s"]
+def blocks_of(rows) -> list[float]:
+    return next(json.loads(row.detail) for row in rows if row.metric == "latency_s")
+
+
+def test_a_process_is_a_row_that_keeps_its_blocks_and_all_processes_fill_the_time_asked_for():
+    rows = list(timing(case(1, per_image=0.010), context(), min_seconds=7.0, processes=7))
+    assert [row.repeat for row in rows] == [0] * 4
     calls = 8  # the smallest power of two with calls * 10 ms >= 60 ms
-    assert repeats == list(range(13))  # 12 * 80 ms < 1 s <= 13 * 80 ms
+    assert blocks_of(rows) == pytest.approx([0.010] * 13)  # 12 * 80 ms < 7 s / 7 <= 13 * 80 ms
     assert calls * 0.010 >= stopwatch.BLOCK_S > calls / 2 * 0.010
 
 
 def test_a_slow_model_gets_two_blocks_once_its_time_is_up():
     rows = list(timing(case(1, per_call=20.0), context(), max_seconds=30.0))
-    assert len(values(rows, "latency_s")) == 2
+    assert len(blocks_of(rows)) == 2
+
+
+@pytest.mark.parametrize(
+    ("turn", "again"),
+    [
+        (Turn(0), True), (Turn(5, 29.0), True), (Turn(6, 29.0), False),  # seven of them, from 0 to 6
+        (Turn(0, 31.0), True), (Turn(1, 31.0), False),  # of a slow model two, however long they take
+    ],
+)  # fmt: skip
+def test_each_process_asks_for_the_next_until_there_are_seven_or_the_time_is_up(turn, again):
+    def ended():
+        asked = yield from timing(case(1, per_image=0.010), replace(context(), turn=turn))
+        said.append(asked)
+
+    said = []
+    assert {row.repeat for row in ended()} == {turn.number}
+    assert said == [OnceMore() if again else None]
 
 
 def test_warm_up_is_not_timed():

@@ -390,9 +390,9 @@ def test_blocks_of_one_run_are_paired_and_their_median_has_an_order_statistics_i
     small, large = [20.0, 22.0, 24.0, 26.0, 28.0, 30.0], [10.0, 10.0, 12.0, 13.0, 10.0, 10.0]
     found = check(RATIO, rows("timing/small/batch1", "fps", small), rows("timing/large/batch1", "fps", large))
     ratios = sorted([2.0, 2.2, 2.0, 2.0, 2.8, 3.0])
-    assert (found.measured.low, found.measured.high) == (ratios[0], ratios[-1])  # six blocks: 1 - 2 / 2**6 = 97 %
+    assert (found.measured.low, found.measured.high) == (ratios[0], ratios[-1])  # six processes: 1 - 2 / 2**6 = 97 %
     assert found.measured.point == (ratios[2] + ratios[3]) / 2
-    assert (found.verdict, "6 blocks" in found.reason) == ("reproduced", True)
+    assert (found.verdict, "6 processes" in found.reason) == ("reproduced", True)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from bench.plan.staleness import Today
 from bench.suite.read import LoadedSuite
 
 if TYPE_CHECKING:
-    from bench.execution.executor import Executor
+    from bench.execution.executor import Executor, Outcome
     from bench.execution.workers import Workers
     from bench.git import CodeState
     from bench.records.measurement import Environment
@@ -69,7 +69,9 @@ def executor(
         from bench.commands import many
 
         return many.cluster(loaded, wish, store, suites, code, ending)
-    return in_process(wish, store, suites) if workers is None else processes(loaded, wish, store, suites, workers)
+    if workers is None:
+        return in_process(loaded, wish, store, suites)
+    return processes(loaded, wish, store, suites, workers)
 
 
 def imported(loaded: Sequence[LoadedSuite]) -> None:
@@ -105,18 +107,24 @@ def processes(
     return ProcessExecutor(workers, asked, (wish.data, store.scratch_dir), plugins, limits)
 
 
-def in_process(wish: RunWish, store: "Store", suites: "CodeState") -> "Executor":
+def in_process(loaded: Sequence[LoadedSuite], wish: RunWish, store: "Store", suites: "CodeState") -> "Executor":
     """Fix the conditions of this process, and measure in it."""
     from bench.execution.conditions import choose_device, fix_conditions, record
     from bench.execution.context import Context
     from bench.execution.executor import InProcess, new_run
     from bench.execution.locks import CaseLocks
     from bench.machine import cores
+    from bench.source import tracing
 
     context = Context(choose_device(wish.device), wish.threads or cores(), wish.data, store.scratch_dir)
     fix_conditions(context.device, context.threads)
     environment = record(*new_run(), context, ["bench", *sys.argv[1:]], suites, wish.machine_name)
-    return InProcess(context, environment, CaseLocks(store.scratch_dir))
+    traces = {
+        each.suite.id: tracing.of(each.suite.plugins, each.path.parent, [wish.data, store.scratch_dir])
+        for each in loaded
+        if each.suite.plugins
+    }
+    return InProcess(context, environment, CaseLocks(store.scratch_dir), traces)
 
 
 def planned(loaded: Sequence[LoadedSuite], code: Mapping[str, Today], device: str, wish: RunWish) -> list[Case]:
@@ -186,7 +194,8 @@ def stored(
     met: dict[str | None, Environment] = {}  # the environments of this run that are in the store, by their ids
     context, complete = Context(scratch_dir=store.scratch_dir), True
     with bars.following(cases, chosen.environment.threads) as follower:
-        for outcome in chosen.execute(cases, follower, wanted(chosen, store, code)):
+        for ended in chosen.execute(cases, follower, wanted(chosen, store, code)):
+            outcome = with_reads(ended, store, code)
             environment = outcome.environment or chosen.environment
             if environment.environment_id not in met:
                 store.append_environment(environment)
@@ -199,6 +208,15 @@ def stored(
             follower.end(outcome)
             complete = complete and not outcome.failed
     return complete, machine_of(met.values() or [chosen.environment])
+
+
+def with_reads(outcome: "Outcome", store: "Store", code: Mapping[str, Today]) -> "Outcome":
+    """The outcome, its rows with the fingerprint that also holds what the case was seen to read; the store has it."""
+    found = code[outcome.case.suite].with_reads(outcome.case, outcome.reads) if outcome.reads else None
+    if found is None or found.sha256 == outcome.case.code_sha256:
+        return outcome
+    store.append_code([found])
+    return replace(outcome, rows=[replace(row, code_sha256=found.sha256) for row in outcome.rows])
 
 
 def wanted(chosen: "Executor", store: "Store", code: Mapping[str, Today]) -> Callable[[Case], bool]:

@@ -11,7 +11,9 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,6 +32,7 @@ from bench.execution.server import Pipe, die_with_parent, preloadable, serve
 from bench.records.measurement import Reading
 from bench.records.metrics import METRICS, declare
 from bench.registry import load_plugin
+from bench.source import tracing
 
 assert torch
 
@@ -62,6 +65,8 @@ def main() -> None:
 
 def answer(reader: BinaryIO, writer: BinaryIO) -> None:
     """Answer the one question that comes through the pipe."""
+    global _speaker
+    _speaker = os.getpid()
     asked = messages.question(reader.readline())
     threading.Thread(target=_end_with, args=(reader,), daemon=True).start()
     if isinstance(asked, Recording):
@@ -102,7 +107,10 @@ def _measure(job: Job, writer: BinaryIO) -> None:
         data_dir=around.folder("data_dir"),
         scratch_dir=around.folder("scratch_dir"),
         progress=Telling(writer),
+        turn=job.turn,
     )
+    trace = traced(job.plugins, context)
+    context = replace(context, read=trace.digest) if trace else context
     try:
         for each in job.metrics:
             declare(each)
@@ -116,12 +124,21 @@ def _measure(job: Job, writer: BinaryIO) -> None:
         _say(writer, messages.answered(Stop(without_value(case, "failed", reason))))
         return
     for item in stream(case, context, through=(KeyboardInterrupt,)):
+        for read in trace.fresh() if trace else ():
+            _say(writer, messages.answered(read))
         if isinstance(item, Stop):
             fresh = [name for name in sys.modules if name not in before and preloadable(name)]
             _say(writer, messages.answered(Imported(fresh)))
         if isinstance(item, Reading) and (metric := messages.unknown_to_others(item, _BUILT_IN, told)):
             _say(writer, messages.answered(metric))
         _say(writer, messages.answered(item))
+
+
+def traced(plugins: Sequence[tuple[str, str]], context: Context) -> tracing.Trace | None:
+    """What listens to the files that the project of these plug-ins reads; nothing where there are none."""
+    if not plugins:
+        return None
+    return tracing.of([name for name, _ in plugins], Path(plugins[0][1]), [context.data_dir, context.scratch_dir])
 
 
 class Telling:
@@ -140,7 +157,13 @@ class Telling:
         _say(self._writer, messages.answered(progress))
 
 
+_speaker: int | None = None  # the process that was asked
+
+
 def _say(writer: BinaryIO, line: bytes) -> None:
+    """Say it to the run. A copy that a model has forked and that came this far, like the one that was asked, ends."""
+    if _speaker not in (None, os.getpid()):
+        os._exit(0)
     try:
         writer.write(line)
         writer.flush()

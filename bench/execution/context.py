@@ -28,11 +28,34 @@ def no_progress(progress: Progress) -> None:
     """Tell nobody."""
 
 
+def nothing_read() -> str:
+    """Nobody listens to what is read."""
+    return ""
+
+
+@dataclass(frozen=True)
+class OnceMore:
+    """What a measure returns when it is to be asked again in a fresh process, for that is what its values vary with."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Which of the processes of one case this is, from 0, and what those before it took.
+
+    `alone`: there will be no other, for nothing here starts one.
+    """
+
+    number: int = 0
+    spent_s: float = 0.0
+    alone: bool = True
+
+
 @dataclass(frozen=True)
 class Context:
     """The outside world of one run.
 
-    `clock` counts seconds and never goes backwards. `progress` is told how far the current case is.
+    `clock` counts seconds and never goes backwards. `progress` is told how far the current case is. `read` digests
+    what the case has read of its project so far; it is empty where that is nothing.
     """
 
     device: str = "cpu"
@@ -41,6 +64,8 @@ class Context:
     scratch_dir: Path | None = None  # checkpoints and caches of the run; None: keep nothing
     clock: Callable[[], float] = time.perf_counter
     progress: Callable[[Progress], None] = field(default=no_progress)
+    read: Callable[[], str] = field(default=nothing_read)
+    turn: Turn = field(default=Turn())
 
     def forget(self, case_id: str) -> None:
         """Delete what was kept of a case, once its rows are stored."""

@@ -5,22 +5,23 @@ With `child`, the only place that turns an exception into a row, and so the only
 
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol, cast
 
 from bench import machine
 from bench.errors import DataAbsent, MeasurementError
-from bench.execution.context import Context, Progress
+from bench.execution.context import Context, OnceMore, Progress
 from bench.execution.locks import CaseLocks, Pending
 from bench.execution.outcome import Measured, Outcome, new_run, outcome, without_value
 from bench.execution.signals import Ended
 from bench.execution.yielded import MOST_READINGS, Measure, checked
 from bench.plan.case import Case
-from bench.records.measurement import DataFacts, Environment, Reading
+from bench.records.measurement import CodePart, DataFacts, Environment, Reading
 from bench.registry import measures
+from bench.source.tracing import Trace
 
 __all__ = ["Executor", "InProcess", "Outcome", "Stop", "Watcher", "execute", "new_run", "stream"]
 
@@ -75,9 +76,10 @@ class Executor(Protocol):
 
 @dataclass(frozen=True)
 class Stop:
-    """The end of a case: by itself, or before that, with the reading that says why."""
+    """The end of a case: by itself, or before that, with the reading that says why; or only of one of its processes."""
 
     early: Reading | None = None
+    once_more: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ class InProcess:
     context: Context
     environment: Environment
     locks: CaseLocks
+    traces: Mapping[str, Trace] = field(default_factory=dict)  # of the suites that have plug-ins
 
     def environments(self, case: Case) -> list[Environment]:
         """Those of this process."""
@@ -98,16 +101,22 @@ class InProcess:
 
     def execute(self, cases: Sequence[Case], watcher: Watcher, wanted: Callable[[Case], bool]) -> Iterator[Outcome]:
         """Measure each case and hand over its rows before the next one starts."""
-        pending = Pending(cases, self.locks, watcher, wanted)
+        pending, read = Pending(cases, self.locks, watcher, wanted), dict[str, list[CodePart]]()
         while pending:
             case = pending.take(lambda _: True)
             if case is None:
                 time.sleep(pending.PATIENCE_S)
                 continue
             watcher.begin(case)
+            trace = self.traces.get(case.suite)
             context = replace(self.context, progress=partial(watcher.step, case))
+            context = replace(context, read=trace.digest) if trace else context
             with self.locks.releasing(case.id):
-                yield from execute([case], context, self.environment)
+                for found in execute([case], context, self.environment):
+                    # What earlier cases have read, this one may have found in memory.
+                    so_far = read.setdefault(case.suite, [])
+                    so_far += trace.fresh() if trace else []
+                    yield replace(found, reads=tuple(so_far))
 
     def close(self) -> None:
         """Nothing runs that this process does not."""
@@ -165,9 +174,10 @@ def stream(
                 raise MeasurementError(f"more than {MOST_READINGS:,} readings")
         except through:
             raise
-        except StopIteration:
+        except StopIteration as ended:
             nothing = f"measure '{case.measure}' yielded nothing"
-            yield Stop(None if count else without_value(case, "failed", nothing))
+            again = isinstance(ended.value, OnceMore) and not context.turn.alone
+            yield Stop(None if count else without_value(case, "failed", nothing), once_more=again and count > 0)
             return
         except DataAbsent as error:
             yield Stop(without_value(case, "skipped", pathless(str(error), context)))

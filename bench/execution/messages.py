@@ -11,12 +11,12 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from bench.execution.context import Progress
+from bench.execution.context import Progress, Turn
 from bench.execution.executor import Stop
 from bench.execution.processes import as_line
 from bench.git import CodeState
 from bench.plan.case import Case
-from bench.records.measurement import DataFacts, Environment, Reading
+from bench.records.measurement import CodePart, DataFacts, Environment, Reading
 from bench.records.metrics import METRICS, Metric
 
 
@@ -27,13 +27,14 @@ class Imported:
     names: list[str]
 
 
-Item = DataFacts | Reading | Stop | Progress | Metric | Imported
+Item = DataFacts | Reading | Stop | Progress | Metric | Imported | CodePart
 _KINDS: dict[str, type] = {
     "facts": DataFacts,
     "reading": Reading,
     "progress": Progress,
     "metric": Metric,
     "imported": Imported,
+    "read": CodePart,
 }
 
 
@@ -73,6 +74,7 @@ class Job:
     plugins: list[tuple[str, str]]
     surroundings: Surroundings
     metrics: list[Metric] = field(default_factory=list)  # that suites declare
+    turn: Turn = field(default=Turn())
 
 
 _ADAPTERS: dict[type, TypeAdapter[Any]] = {}
@@ -102,7 +104,7 @@ def question(line: bytes) -> Job | Recording:
 def answered(item: Item) -> bytes:
     """What a measure yields, or how far it is, as a line."""
     if isinstance(item, Stop):
-        return as_line({"stop": asdict(item.early) if item.early else None})
+        return as_line({"stop": {"early": asdict(item.early) if item.early else None, "once_more": item.once_more}})
     kind = next(kind for kind, record in _KINDS.items() if isinstance(item, record))
     return as_line({kind: asdict(item)})
 
@@ -111,7 +113,7 @@ def item(message: Mapping[str, Any]) -> Item:
     """What `answered` was given."""
     ((kind, content),) = message.items()
     if kind == "stop":
-        return Stop(Reading(**content) if content else None)
+        return Stop(Reading(**content["early"]) if content["early"] else None, content["once_more"])
     found: Item = _KINDS[kind](**content)
     return found
 

@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bench.plan.case import Case
-from bench.records.measurement import SCHEMA, DataFacts, Environment, Measurement, Reading, Status, canonical_json
+from bench.records.measurement import (
+    SCHEMA,
+    CodePart,
+    DataFacts,
+    Environment,
+    Measurement,
+    Reading,
+    Status,
+    canonical_json,
+)
 from bench.records.metrics import METRICS
 
 
@@ -22,6 +31,7 @@ class Outcome:
     complete: bool = True  # the measure came to its own end; if not, what is kept of the case serves the next run
     environment: Environment | None = None  # where it was measured: to be stored before its rows, once in a run
     elsewhere: bool = False  # on a machine whose files may be others than those here
+    reads: tuple[CodePart, ...] = ()  # files of the project that it read, beside those that its code names
 
     @property
     def problem(self) -> Measurement | None:
@@ -41,6 +51,7 @@ class Measured:
     facts: DataFacts | None
     readings: list[Reading]
     complete: bool
+    reads: tuple[CodePart, ...] = ()
 
 
 def new_run(now: datetime | None = None) -> tuple[str, str]:
@@ -52,7 +63,7 @@ def new_run(now: datetime | None = None) -> tuple[str, str]:
 def outcome(case: Case, environment: Environment, measured: Measured, started: datetime, duration_s: float) -> Outcome:
     """The rows of a case."""
     rows = [row(case, environment, reading, measured.facts, started, duration_s) for reading in measured.readings]
-    return Outcome(case, rows, duration_s, measured.complete, environment)
+    return Outcome(case, rows, duration_s, measured.complete, environment, reads=measured.reads)
 
 
 def without_value(case: Case, status: Status, reason: str) -> Reading:

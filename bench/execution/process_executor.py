@@ -7,13 +7,13 @@ import os
 import queue
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.errors import MeasurementError, UsageError
 from bench.execution import messages
-from bench.execution.context import Context, Progress
+from bench.execution.context import Context, Progress, Turn
 from bench.execution.executor import Stop, Watcher, pathless
 from bench.execution.limits import Limits, Memory, ended_by, needs_quiet, not_beside_others
 from bench.execution.locks import CaseLocks, Pending
@@ -22,7 +22,7 @@ from bench.execution.outcome import Measured, Outcome, outcome, without_value
 from bench.execution.processes import can_fork
 from bench.execution.workers import CannotStart, Event, Forking, Starting, Worker, Workers
 from bench.plan.case import Case
-from bench.records.measurement import DataFacts, Environment, Reading, Status
+from bench.records.measurement import CodePart, DataFacts, Environment, Reading, Status
 from bench.records.metrics import METRICS, Metric, declared, register
 
 MOST_HEARD = 10_000  # words in a row, then somebody looks at the clock again
@@ -45,6 +45,8 @@ class Hand:
     facts: DataFacts | None = None
     readings: list[Reading] = field(default_factory=list)
     imported: list[str] = field(default_factory=list)
+    reads: list[CodePart] = field(default_factory=list)
+    turn: Turn = field(default=Turn(alone=False))
     stop: Stop | None = None
     killed: tuple[Status, str] | None = None  # by us, and why
     kill_at: float | None = None  # when what should be gone by then is not waited for any longer
@@ -104,7 +106,8 @@ class ProcessExecutor:
             self._hear(hands, watcher)
             for hand in list(hands.values()):
                 self._look_after(hand)
-            done = [hands.pop(hand.worker.number) for hand in list(hands.values()) if _gone(hand)]
+            gone = [hands.pop(hand.worker.number) for hand in list(hands.values()) if _gone(hand)]
+            done = [hand for hand in gone if not self._goes_on(hand, hands, watcher)]
             for found in (*lost, *(self._outcome(hand, watcher) for hand in done)):
                 with self.locks.releasing(found.case.id):
                     yield found
@@ -156,8 +159,7 @@ class ProcessExecutor:
             watcher.begin(case)
             started, begun = datetime.now(UTC), time.monotonic()
             try:
-                plugins = [(name, beside) for name, beside in self._plugins.get(case.suite, ())]
-                worker = self._workers.start(messages.asked(Job(case, plugins, self._around, declared())))
+                worker = self._worker(case, Turn(alone=False))
             except CannotStart as error:
                 found = Measured(None, [without_value(case, "failed", pathless(str(error), self._context))], False)
                 lost.append(outcome(case, self.environment, found, started, time.monotonic() - begun))
@@ -167,6 +169,34 @@ class ProcessExecutor:
             for hand in hands.values():
                 hand.company = hand.company or len(hands) > 1
         return lost
+
+    def _worker(self, case: Case, turn: Turn) -> Worker:
+        plugins = [(name, beside) for name, beside in self._plugins.get(case.suite, ())]
+        return self._workers.start(messages.asked(Job(case, plugins, self._around, declared(), turn)))
+
+    def _goes_on(self, hand: Hand, hands: dict[int, Hand], watcher: Watcher) -> bool:
+        """Start the next process of a case whose measure asks for one: what a clock says varies with the process."""
+        if hand.stop is None or not hand.stop.once_more or hand.killed:
+            return False
+        spent_s = time.monotonic() - hand.begun
+        turn = Turn(hand.turn.number + 1, spent_s, alone=False)
+        self._imported, hand.imported = [*self._imported, *hand.imported], []
+        try:
+            self._ready(hands)
+            worker = self._worker(hand.case, turn)
+        except CannotStart as error:
+            hand.stop = Stop(without_value(hand.case, "failed", pathless(str(error), self._context)))
+            return False
+        self._let_go(hand, watcher)
+        kept = replace(hand, worker=worker, turn=turn, stop=None, kill_at=None, hung_up=False, ended=False, code=None)
+        hands[worker.number] = kept
+        return True
+
+    def _let_go(self, hand: Hand, watcher: Watcher) -> None:
+        _pass_on(hand, watcher)
+        self._imported += hand.imported
+        self._limits.forget(hand.worker.pid)
+        hand.worker.close()
 
     def _hear(self, hands: dict[int, Hand], watcher: Watcher) -> None:
         """Whatever the workers said, after a moment's wait for the first word."""
@@ -199,11 +229,8 @@ class ProcessExecutor:
         early = hand.stop.early if hand.stop else without_value(hand.case, *self._death(hand))
         # The seconds of a training that had company are no property of the training.
         kept = [each for each in hand.readings if not (hand.company and needs_quiet(METRICS[each.metric]))]
-        found = Measured(hand.facts, [*kept, *([early] if early else [])], early is None)
-        _pass_on(hand, watcher)
-        self._imported += hand.imported
-        self._limits.forget(hand.worker.pid)
-        hand.worker.close()
+        found = Measured(hand.facts, [*kept, *([early] if early else [])], early is None, tuple(hand.reads))
+        self._let_go(hand, watcher)
         return outcome(hand.case, self.environment, found, hand.started, time.monotonic() - hand.begun)
 
     def _death(self, hand: Hand) -> tuple[Status, str]:
@@ -229,6 +256,8 @@ def _heard(hand: Hand, event: Event, watcher: Watcher) -> None:
             hand.readings.append(item)
         elif isinstance(item, Imported):
             hand.imported = item.names
+        elif isinstance(item, CodePart):
+            hand.reads.append(item)
         elif isinstance(item, Stop):
             hand.stop = item
         elif isinstance(item, Metric) and item.name not in METRICS:

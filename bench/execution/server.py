@@ -14,12 +14,13 @@ import socket
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from bench.errors import BenchError
 from bench.registry import OTHERS_ERRORS
 
-_PR_SET_PDEATHSIG = 1
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _MOST_BYTES = 65536  # of a message to the server
 _BUILT_ON = {
     "torch",
@@ -51,6 +52,7 @@ def serve(control: socket.socket) -> Pipe:
         os.set_blocking(descriptor, False)
     signal.set_wakeup_fd(wake)
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
+    adopting = _adopt_orphans()
     control.sendall(_line({"ready": os.getpid(), "threads": threads_now()}))
     while True:
         ready = select.select(watched, [], [])[0]
@@ -58,11 +60,13 @@ def serve(control: socket.socket) -> Pipe:
             with suppress(BlockingIOError):
                 os.read(waking, 4096)
             for number, code in _ended(forks):
+                if adopting and not forks:  # beside others, an orphan may be of one that still runs
+                    _end_strays()
                 _told(control, {"ended": number, "code": code})
         if control in ready:
             message, descriptors = _received(control)
             if message is None:
-                _end_all(forks)
+                _end_all(forks, adopting)
             elif "fork" in message:
                 pid = _forked(control, message["fork"], descriptors, forks)
                 if pid == 0:
@@ -139,9 +143,37 @@ def _kill(pids: Iterable[int]) -> None:
                 kill(pid, signal.SIGKILL)
 
 
-def _end_all(forks: dict[int, int]) -> None:
+def _end_all(forks: dict[int, int], adopting: bool) -> None:
     _kill(forks)
+    for pid in forks:
+        with suppress(ChildProcessError):
+            os.waitpid(pid, 0)
+    if adopting:
+        _end_strays()
     os._exit(0)
+
+
+def _adopt_orphans() -> bool:
+    """Become the parent of whatever a worker leaves behind, in whatever session (Linux): so it can be ended."""
+    return sys.platform == "linux" and bool(ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
+
+
+def _end_strays() -> None:
+    """End what workers that are gone have left running, and what that leaves in turn."""
+    while strays := _children():
+        for pid in strays:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+            with suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+
+
+def _children() -> list[int]:
+    try:
+        text = Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii")
+    except OSError:
+        return []
+    return [int(pid) for pid in text.split()]
 
 
 def preloadable(module: str) -> bool:

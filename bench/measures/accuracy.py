@@ -62,7 +62,8 @@ def accuracy(case: Case, context: Context, *, energy: bool = False) -> Iterator[
     try_out(len(dataset.test_labels), case.num_classes)
     layout, keep = LAYOUTS[case.layout], checkpoint_file(case, context)
     yield from weight_readings(model, 0)
-    code = case.code_sha256
+    read = context.read()  # files that the model was made from: with others, no training goes on where it stopped
+    code = f"{case.code_sha256} {read}" if read else case.code_sha256
     resumed = keep is not None and keep.exists()
     with metered(context.device) if energy else nullcontext() as meter:
         for result in train(

@@ -7,13 +7,16 @@ measures are guarded by protocol numbers, our data by digests. Installed librari
 whose version is a condition of its own. Weights and scripts that the arguments name, or that a plug-in names in its
 text, enter by their bytes. Shapes of parameters do not: they follow from source and arguments, and knowing them takes
 torch. A model looked up by a name that is made at run time is seen by whoever makes the name, not by its text.
+
+What only running the code can show, modules that are imported by a name that is made at run time and data that a model
+reads beside it, is told by the worker that ran it (`source.tracing`) and enters afterwards, by `with_reads`.
 """
 
 import hashlib
 import importlib.metadata
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,7 +27,7 @@ from bench.plan import command_sources
 from bench.plan.case import Case
 from bench.records.measurement import CodePart, canonical_json
 from bench.registry import FROM_LOGITS
-from bench.source import finding, following, meaning, remembered
+from bench.source import finding, following, meaning, remembered, tracing
 from bench.source.finding import Module
 from bench.source.offers import offers
 
@@ -90,6 +93,7 @@ class Code:
         self._closures: dict[str, tuple[CodePart, ...]] = {}
         self._versions: dict[str, str | None] = {}
         self._known: dict[str, Fingerprint | None] = {}
+        self._reads: dict[str, CodePart | None] = {}
 
     def of(self, case: Case) -> Fingerprint | None:
         """The fingerprint of a case; None where no text says who makes its model.
@@ -130,7 +134,36 @@ class Code:
         first = [f"{role} {parts_of[0].sha256}" for role, found in closures.items() for parts_of in found if parts_of]
         rest = sorted({f"{part.kind} {part.label * (part.kind != 'module')} {part.sha256}" for part in parts})
         unknown = frozenset(part.label for part in parts if part.kind == "library" and not part.text)
-        return Fingerprint(hashlib.sha256("\n".join([*first, *rest]).encode()).hexdigest(), tuple(parts), unknown)
+        return Fingerprint(_sha256("\n".join([*first, *rest])), tuple(parts), unknown)
+
+    def with_reads(self, case: Case, reads: Sequence[CodePart]) -> Fingerprint | None:
+        """The fingerprint of a case that has read these files as well; what its text names anyway is not told twice."""
+        now = self.of(case)
+        texts = {path.resolve() for path in self.files()}
+        bytes_ = {part.sha256 for part in now.parts if part.kind == "file"} if now else set()
+        told = [
+            each
+            for each in reads
+            if each.sha256 not in bytes_
+            and ((path := tracing.found(each.label, self._places)) is None or path.resolve() not in texts)
+        ]
+        return now and _joined(now, told)
+
+    def again(self, case: Case, then: Sequence[CodePart]) -> Fingerprint | None:
+        """Today's fingerprint of a case that reads the files it read then; a file that is not here is left out."""
+        now = self.of(case)
+        labels = [part.label for part in then if part.kind == "read"]
+        return now and _joined(now, [found for label in labels if (found := self._read(label))])
+
+    def _read(self, label: str) -> CodePart | None:
+        if label not in self._reads:
+            path = tracing.found(label, self._places)
+            self._reads[label] = None if path is None else tracing.part(label, path)
+        return self._reads[label]
+
+    @cached_property
+    def _places(self) -> list[tracing.ProjectFolder]:
+        return tracing.places_of(self._names, self._beside)
 
     def _of_command(self, case: Case) -> Fingerprint | None:
         try:
@@ -158,9 +191,11 @@ class Code:
         return found
 
     def _finder(self, name: str) -> finding.Find:
+        folders = [(self._beside / each).resolve().parent for each in self._names if each.endswith(".py")]
         own = finding.finder(
             (self._beside / name).resolve().parent if name.endswith(".py") else self._beside,
             None if name.endswith(".py") else name.partition(".")[0],
+            folders,
         )
         return lambda dotted: self._ours(dotted) or own(dotted)
 
@@ -180,7 +215,9 @@ class Code:
             if head in offers(text).named.get(kind, {}):
                 module = self._ours(f"{_HOME}.{file.removesuffix('.py')}")
                 return [(module, self._ours)] if module else []
-        return [(each, find) for modules, find in self._plugins for each in modules if kind in offers(each.text).open]
+        unsaid = [(each, find) for modules, find in self._plugins for each in modules if kind in offers(each.text).open]
+        # Nothing registers it in so many words: whatever the plug-ins are, one of them does.
+        return unsaid or [(modules[0], find) for modules, find in self._plugins]
 
     def _of_plugins(self, name: str, kind: str) -> list[tuple[Module, finding.Find]]:
         head = name.partition(":")[0]
@@ -220,7 +257,7 @@ class Code:
             if name not in self._versions:
                 self._versions[name] = self._version(name)
             version = self._versions[name] or ""
-            found.append(CodePart("library", name, hashlib.sha256(version.encode()).hexdigest(), version))
+            found.append(CodePart("library", name, _sha256(version), version))
         return found
 
     def named_files(self, case: Case) -> list[Path]:
@@ -251,6 +288,18 @@ def _heads(case: Case) -> Iterator[str]:
     prepared = (case.weights or {}).get("preprocess")
     if isinstance(prepared, str):
         yield prepared.partition(":")[0]
+
+
+def _joined(now: Fingerprint, reads: Sequence[CodePart]) -> Fingerprint:
+    """With what was read beside the code, where there is any."""
+    if not reads:
+        return now
+    told = sorted({f"read {part.label} {part.sha256}" for part in reads})
+    return replace(now, sha256=_sha256("\n".join([now.sha256, *told])), parts=(*now.parts, *reads))
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _file(place: Path, text: str) -> Path | None:

@@ -12,6 +12,7 @@ from bench.plan.fingerprint import Code, Fingerprint
 from bench.records.measurement import CodePart
 from bench.source.changes import phrase
 
+_DATA = ("file", "read")
 Stored = Mapping[str, Sequence[CodePart]]  # fingerprint -> what it was made of
 
 
@@ -32,6 +33,10 @@ class Today:
             dict.fromkeys([*self._code.files(), *(path for case in cases for path in self._code.named_files(case))])
         )
 
+    def with_reads(self, case: Case, reads: Sequence[CodePart]) -> Fingerprint | None:
+        """Today's fingerprint of a case that was seen to read these files as well."""
+        return self._code.with_reads(case, reads)
+
     def answers(self, case: Case, code_sha256: str | None) -> bool:
         """Whether a row with this fingerprint is today's answer; always where today's cannot be told.
 
@@ -43,18 +48,21 @@ class Today:
         if code_sha256 is None or code_sha256 not in self._stored:
             return False
         then = self._stored[code_sha256]
-        here = {part.label for part in now.parts if part.kind == "file"}
-        gone = {part.label for part in then if part.kind == "file"} - here  # not copied to this machine
+        now = self._code.again(case, then) or now
+        if code_sha256 == now.sha256:
+            return True
+        here = {part.label for part in now.parts if part.kind in _DATA}
+        gone = {part.label for part in then if part.kind in _DATA} - here  # not copied to this machine
         if not now.unknown and not gone:
             return False
         return _compared(then, now.unknown | gone) == _compared(now.parts, now.unknown | gone)
 
     def why(self, case: Case, code_sha256: str | None, run_id: str) -> str:
         """What has changed since a run: `tiny_net.py changed since run …: nn.Conv2d(3, …) -> nn.Conv2d(3, …)`."""
-        now = self._code.of(case)
         if code_sha256 is None:
             return f"run {run_id} was made before rows knew their code"
         then = self._stored.get(code_sha256)
+        now = self._code.again(case, then or ())
         if now is None or then is None:
             return f"the code of '{case.model}' changed since run {run_id}"
         return changed(then, now.parts, run_id)
@@ -84,7 +92,7 @@ def changed(then: Iterable[CodePart], now: Iterable[CodePart], run_id: str) -> s
 def _told(before: CodePart, now: CodePart, run_id: str) -> str:
     if now.kind == "library":
         return f"{now.label} {now.text or 'is not installed'} here, {before.text or 'not installed'} in run {run_id}"
-    words = f": {phrase(before.text, now.text)}" if now.kind == "module" else ""
+    words = f": {phrase(before.text, now.text)}" if now.text and before.text else ""
     return f"{now.label} changed since run {run_id}{words}"
 
 

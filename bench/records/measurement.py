@@ -150,8 +150,8 @@ def identified(environment: Environment) -> Environment:
 class CodePart:
     """One of the things that a fingerprint is made of, kept so that a change can be told in words.
 
-    `kind` is `module`, `library` or `file`; `label` names it without a path of this machine; `text` is a module's
-    source without comments, or a library's version.
+    `kind` is `module`, `library`, `file` (that a text names) or `read` (by whoever ran it); `label` names it without a
+    path of this machine; `text` is a module's source without comments, or a library's version.
     """
 
     kind: str

@@ -122,20 +122,22 @@ _TABLE = (
         "share of operator calls that the counters know or that do no arithmetic", decimals=1, depends="model",
     ),
     Metric(
-        "latency_s", "s", "lower", 1, "timing",
-        "seconds of one forward pass, one block of repeats per row", decimals=6, depends="machine",
+        "latency_s", "s", "lower", 2, "timing",
+        "seconds of one forward pass, the median block of one process per row", decimals=6, depends="machine",
     ),
     Metric(
-        "latency_p50_s", "s", "lower", 1, "timing",
-        "median seconds of one forward pass over single calls", decimals=6, depends="machine",
+        "latency_p50_s", "s", "lower", 2, "timing",
+        "median seconds of one forward pass over single calls, one process per row", decimals=6, depends="machine",
     ),
     Metric(
-        "latency_p95_s", "s", "lower", 1, "timing",
-        "95th percentile seconds of one forward pass over single calls", decimals=6, depends="machine",
+        "latency_p95_s", "s", "lower", 2, "timing",
+        "95th percentile seconds of one forward pass over single calls, one process per row", decimals=6,
+        depends="machine",
     ),
     Metric(
-        "fps", "images/s", "higher", 1, "timing",
-        "images per second of inference, batch already on the device, one block per row", decimals=1, depends="machine",
+        "fps", "images/s", "higher", 2, "timing",
+        "images per second of inference, batch already on the device, one process per row", decimals=1,
+        depends="machine",
     ),
     Metric(
         "image_energy_j", "J/image", "lower", 1, "energy",

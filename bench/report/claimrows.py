@@ -151,8 +151,9 @@ def interval(check: CheckVerdict) -> str | None:
     if found is None or found.low == found.high:
         return None
     if not found.bounded:
-        blocks = any(sample.repeat is not None for sample in check.samples)
-        return f"no interval from {plural(found.n, 'block' if blocks else 'seed')}"
+        repeated = any(sample.repeat is not None for sample in check.samples)
+        one = "block" if "within one process" in found.method else "process"
+        return f"no interval from {plural(found.n, one if repeated else 'seed')}"
     scale = _scale(check)
     return f"{scale.text(found.low)} to {scale.text(found.high)}"
 

@@ -7,9 +7,10 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import decode_source
 from pathlib import Path
 
-_INSTALLED = {"site-packages", "dist-packages"}
+INSTALLED = {"site-packages", "dist-packages"}
 # Never a project's own, even where they run from their source.
 _LIBRARIES = {"bench", "numpy", "timm", "torch", "torchvision"}
 # Folders of plug-ins are searched after everything else, each for its own plug-ins alone.
@@ -30,21 +31,23 @@ class Module:
 Find = Callable[[str], Module | None]  # a dotted name -> its file, where it is code to follow
 
 
-def finder(folder: Path, package: str | None = None) -> Find:
+def finder(folder: Path, package: str | None = None, others: Iterable[Path] = ()) -> Find:
     """Finds the code that belongs to a plug-in: beside it, in its package, or elsewhere in nobody's installed files.
 
     Args:
         folder: where the plug-in lies.
         package: the top-level package that the plug-in is a module of; it counts as its own wherever it lies.
+        others: the folders of other plug-ins of the suite, which are searched after its own.
     """
+    beside = [folder, *others]
 
     def find(name: str) -> Module | None:
         top, *inner = name.split(".")
         if top in sys.stdlib_module_names or top in _LIBRARIES:
             return None
         spec = top_level(top)
-        places = _places(spec, top) if spec else [folder]
-        if spec and top != package and any(_INSTALLED & set(place.parts) for place in places):
+        places = _places(spec, top) if spec else beside
+        if spec and top != package and any(INSTALLED & set(place.parts) for place in places):
             return None
         return _inside(places, [top, *inner])
 
@@ -52,8 +55,8 @@ def finder(folder: Path, package: str | None = None) -> Find:
 
 
 def module_at(path: Path, label: str | None = None, name: str = "", package: str = "") -> Module:
-    """A file as a module. Raises OSError, and UnicodeDecodeError where it is no UTF-8."""
-    return Module(name, label or path.name, path.read_text(encoding="utf-8"), package, path)
+    """A file as a module, decoded as Python would. Raises OSError, SyntaxError and UnicodeDecodeError."""
+    return Module(name, label or path.name, decode_source(path.read_bytes()), package, path)
 
 
 def top_level(name: str) -> ModuleSpec | None:

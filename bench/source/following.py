@@ -39,11 +39,31 @@ def imports(node: ast.AST, package: str) -> Iterator[Import]:
         module = absolute(node, package)
         for each in node.names:
             yield Import(module, each.name, each.asname or each.name, each.asname is not None)
-    elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
-        called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        if called in ("import_module", "__import__") and isinstance(node.args[0].value, str):
-            name = node.args[0].value
-            yield Import(f"{package}{name}" if name.startswith(".") else name, None, "", True)
+    elif isinstance(node, ast.Call) and _called(node) in _IMPORTING and (name := _first_text(node)):
+        yield Import(f"{package}{name}" if name.startswith(".") else name, None, "", True)
+
+
+_IMPORTING = ("import_module", "__import__")
+_RUNNING = ("exec_module", "load_module", "exec", "run_path", "run_module", "entry_points", "iter_entry_points")
+
+
+def hides_imports(text: str) -> bool:
+    """Whether a source runs modules whose names it does not say, so that these may bring anything."""
+    calls = [node for node in ast.walk(parsed(text)) if isinstance(node, ast.Call)]
+    return any(
+        _called(call) in _RUNNING or (_called(call) in _IMPORTING and _first_text(call) is None) for call in calls
+    )
+
+
+def _called(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+
+
+def _first_text(call: ast.Call) -> str | None:
+    """The first argument, or the one called `name`, where it is a text that is written out."""
+    given = [*call.args[:1], *(each.value for each in call.keywords if each.arg == "name")]
+    value = given[0].value if given and isinstance(given[0], ast.Constant) else None
+    return value if isinstance(value, str) else None
 
 
 def absolute(node: ast.ImportFrom, package: str) -> str:

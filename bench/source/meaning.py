@@ -34,6 +34,11 @@ def digests(modules: Mapping[str, Module], roots: Mapping[str, Module]) -> dict[
     }
 
 
+def alone(module: Module) -> str:
+    """SHA-256 of what one module says, whatever it imports. Raises SyntaxError."""
+    return _sha256(said(module, lambda name: None))
+
+
 def said(module: Module, token: Token) -> str:
     """The source as one text without its form. Imports of `bench` are left out: it is what measures, not what is."""
     tree = _Plain(module.package, token).visit(bare(module.text))

@@ -47,6 +47,7 @@ _DATA_SHARES = ("train_fraction", "crop_share")  # above 0, at most 1
 _DATA_WORDS = {"order": ["pixels", "patches", "within_patches"], "interpolation": ["bilinear", "bicubic"]}
 _MEASURE_RANGES: dict[str, tuple[float, float]] = {
     "min_seconds": (0, 10**6), "max_seconds": (0, 10**6), "blocks": (1, 10**6), "pairs": (1, 10**6),
+    "processes": (1, 1000),
 }  # fmt: skip
 
 

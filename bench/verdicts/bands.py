@@ -175,8 +175,8 @@ def sentence(text: str) -> str:
 
 
 def plural(count: float, word: str) -> str:
-    """`1 seed`, `2,000 test images`."""
-    return f"{count:,.0f} {word}{'' if count == 1 else 's'}"
+    """`1 seed`, `2,000 test images`, `7 processes`."""
+    return f"{count:,.0f} {word}{'' if count == 1 else 'es' if word.endswith('s') else 's'}"
 
 
 def _result(value: float, unit: str | None, beside: Sequence[float]) -> str:

@@ -1,4 +1,4 @@
-"""Samples become an interval: exact for counts, over seeds for what is learned, over blocks for what is timed.
+"""Samples become an interval: exact for counts, over seeds for what is learned, over processes or blocks for a clock.
 
 Invents no spread: where nothing is known of it, the interval has no bounds and so excludes nothing.
 """
@@ -40,8 +40,9 @@ def interval_of(
         return Interval(values[0], values[0], values[0], "exact", 1)
     if evidence.by == "repeat":
         found = intervals.median_interval(values)
-        # Another process of the same code may lie outside: memory and cores that it is given are not in these blocks.
-        return replace(found, method=f"{found.method}, within one process")
+        # Another process of the same code may lie outside of blocks of one: they share its memory and cores.
+        where = plural(len(values), "process") if _over_processes(evidence) else "within one process"
+        return replace(found, method=f"{found.method}, {where}")
     if len(values) == 1 and pool is None:
         return _one_training(text, constants, evidence, values[0], confidence)
     half = _half(text, constants, evidence, values[0])
@@ -74,11 +75,16 @@ def basis(evidence: Evidence) -> str:
     if evidence.by == "exact":
         return ""
     if evidence.by == "repeat":
-        return plural(len(evidence.samples), "block")
+        return plural(len(evidence.samples), "process" if _over_processes(evidence) else "block")
     if not evidence.seeds:
         return plural(images_of(evidence), "test image")
     n, (_, planned) = len(evidence.seeds), evidence.planned
     return plural(n, "seed") if n >= planned else f"{n} of {plural(planned, 'seed')}"
+
+
+def _over_processes(evidence: Evidence) -> bool:
+    """Whether each sample is a process of its own, as `timing` has them, and not a block of one."""
+    return bool(evidence.cases) and all(case.measure == "timing" for case in evidence.cases)
 
 
 def resolution(evidence: Evidence) -> float | None:

@@ -139,6 +139,7 @@ own: "OwnTree | None" = None  # finds what the tree brings; None for a tree that
 def work(reader: BinaryIO, writer: BinaryIO) -> None:
     """Build and warm up what the job asks for, then time tokens until the tool closes the pipe."""
     global stage
+    getattr(os, "register_at_fork", dict)(after_in_child=writer.close)  # a model's copy of itself has nothing to say
     job: PairJob = json.loads(reader.readline())
     # Moves everything that follows by a random number of bytes: above all what is free in the heap now.
     padding = bytearray(2**20 + len(os.environ.setdefault(PADDING, "." * job["padding_bytes"])))

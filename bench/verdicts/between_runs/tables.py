@@ -13,7 +13,7 @@ from bench.verdicts.between_runs.effects import Compared
 from bench.verdicts.between_runs.series import Apart
 
 NO_GATE = (
-    "Times and speeds of two runs were taken at different times: their intervals cover the blocks within each run and "
+    "Times and speeds of two runs were taken at different times: their intervals cover the processes of each run and "
     "not what else changed on the machine in between. They are no gate: `bench check` is, for it runs both codes side "
     "by side."
 )
