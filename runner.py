@@ -14,7 +14,7 @@ import click
 
 import bench as package
 from bench.commands import ending
-from bench.commands.wish import RunWish, seconds, size_bytes
+from bench.commands.wish import PredictWish, RunWish, seconds, size_bytes
 from bench.errors import BenchError, UsageError
 
 Command = TypeVar("Command", bound=Callable[..., object])
@@ -196,6 +196,32 @@ def report(suites: tuple[Path, ...], form: str, output: Path | None, store: str,
 
 
 @bench.command()
+@click.argument("what", nargs=-1, required=True, metavar="MODEL|SUITE…")
+@click.option("--device", "devices", metavar="NAMES", help="Such as t4,a100 or avx2:8 or here.  [default: here,t4]")
+@click.option("--batch", type=click.IntRange(1), default=32, show_default=True, help="Images of a step.")
+@click.option("--image-size", type=click.IntRange(1), metavar="PIXELS", help="Of a side.  [default: 224, the suite's]")
+@click.option("--classes", type=click.IntRange(1), metavar="N", help="Outputs.  [default: 1000, the suite's]")
+@click.option("--arg", "arguments", multiple=True, metavar="KEY=VALUE", help="An argument of the model.")
+@click.option("--precision", type=click.Choice(["float32", "tensorfloat32", "amp", "bfloat16", "float16"]))
+@click.option("--layout", type=click.Choice(["contiguous", "channels_last"]), default="contiguous", show_default=True)
+@click.option("--compiled", is_flag=True, help="As torch.compile would leave it.")
+@click.option("--launch-us", type=click.FloatRange(0), metavar="N", help="What the host takes to start an operator.")
+@click.option("--train", "epochs", type=click.IntRange(1), metavar="EPOCHS", help="Predict a training.")
+@click.option("--images", type=click.IntRange(1), metavar="N", help="Training images of an epoch.")
+@click.option("--test-images", type=click.IntRange(0), default=0, metavar="N", help="Evaluated after each epoch.")
+@click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="That prepare images.")
+@click.option("--image-ms", type=click.FloatRange(0), metavar="N", help="What a worker takes for a training image.")
+@json_option
+@wishing(PredictWish)
+def predict(wish: PredictWish) -> None:
+    """Say how long a model takes on hardware that is not here, what it costs, and how much memory it needs."""
+    from bench.commands import predict as of_predict
+    from bench.commands import terminal
+
+    terminal.table(of_predict.rows(wish), wish.as_json)
+
+
+@bench.command()
 @suites_argument(required=True)
 @json_option
 def validate(suites: tuple[Path, ...], as_json: bool) -> None:
@@ -325,8 +351,9 @@ SHOWN = ["model", "dataset", "seed", "epoch", "batch_size", "metric", "part", "r
     "--data", envvar="BENCH_DATA", type=click.Path(path_type=Path), metavar="DIR", help="Folder with the data sets."
 )
 @click.option("--quick", is_flag=True, help="Leave out the 12 seconds that time pairs of equal processes.")
+@click.option("--calibrate", is_flag=True, help="Also measure what predictions for this machine need: 20 seconds.")
 @json_option
-def doctor(data: Path | None, quick: bool, as_json: bool) -> None:
+def doctor(data: Path | None, quick: bool, calibrate: bool, as_json: bool) -> None:
     """Say what this machine can measure, and what will make it noisy."""
     from dataclasses import asdict
 
@@ -338,6 +365,10 @@ def doctor(data: Path | None, quick: bool, as_json: bool) -> None:
     from bench.execution.doctor import findings
 
     found = [*findings(data), *([] if quick else [of_check.noise()])]
+    if calibrate:
+        from bench.commands import predict as of_predict
+
+        found += of_predict.calibrated()
     table([asdict(finding) for finding in found], as_json)
 
 

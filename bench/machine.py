@@ -91,6 +91,12 @@ def _codes(listed: str) -> str | None:
     return f"{platform.machine()} {maker[1]}/{'+'.join(parts)}" if maker and parts else None
 
 
+def cpu_flags() -> tuple[str, ...]:
+    """What the processor can do, as Linux lists it, such as `avx2`; nothing where the system does not say."""
+    listed = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", _read("/proc/cpuinfo"), re.MULTILINE)
+    return tuple(listed[1].split()) if listed else ()
+
+
 def cores() -> int:
     """Processor cores that this process may use: those it may run on, and no more than its container's quota.
 

@@ -169,9 +169,9 @@ def test_a_roofline_has_its_ridge_at_peak_over_bandwidth():
 def test_a_device_is_found_by_key_or_by_its_drivers_name_and_never_guessed():
     assert recognise("NVIDIA A100-SXM4-40GB") is DEVICES["a100"]
     assert recognise("Tesla T4") is DEVICES["t4"]
-    assert recognise("NVIDIA H200") is None
+    assert recognise("NVIDIA B200") is None
     with pytest.raises(UsageError, match="Did you mean 'a100'"):
-        cost_of(1, "a10")
+        cost_of(1, "a1000")
     with pytest.raises(UsageError, match=r"T4.* no peak for 'bfloat16'.*Known: float32, float16"):
         roofline("t4", "bfloat16", 1, 1)
 
@@ -218,7 +218,7 @@ FIGURES = {
 
 
 def test_the_file_of_devices_gives_the_figures_that_stood_in_code():
-    assert list(DEVICES) == list(FIGURES)
+    assert list(DEVICES)[: len(FIGURES)] == list(FIGURES)
     for name, (peaks, bandwidth, effective, prices) in FIGURES.items():
         entry = DEVICES[name]
         assert (entry.peak_flops_per_s, entry.bandwidth_bytes_per_s) == (peaks, bandwidth)
@@ -235,6 +235,7 @@ title = "X"
 datasheet = "a page"
 bandwidth_bytes_per_s = 1e9
 peak_flops_per_s = { float32 = 4e12 }
+cache_bytes = 1e6
 effective = [{ of_peak = "float32" }]
 prices = [{ usd = [10, 20], hours = [4, 6], basis = "published", source = "a table", dated = "2026-11-25" }]
 """

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from bench.plan.forecast import seconds, total, usd
+from bench.plan.forecast import elsewhere, expected, seconds, total, untraced, usd
+from bench.prediction import asking
 from bench.suite.recipe import Recipe
 from tests import making
 
@@ -44,3 +45,20 @@ def test_money_is_said_only_for_a_device_with_a_price():
 )
 def test_a_model_that_cannot_be_sized_has_no_forecast_and_stops_no_plan(args):
     assert seconds(replace(CASE, model_args=args), cores=2) is None
+
+
+def test_a_traced_model_is_predicted_elsewhere_with_an_interval():
+    case = replace(CASE, model_args={**MIXER, "depth": 7})  # which no other test traces
+    assert elsewhere(case) is None
+    assert untraced([case, replace(case, recipe=None)]) == [case]
+    asking.keep([case])
+    assert untraced([case]) == []
+    there, slower = elsewhere(case, "t4"), elsewhere(case, "avx2:2")
+    assert there.low < there.seconds < there.high < slower.low
+    twice = replace(case, recipe=RECIPE.model_copy(update={"epochs": 60}))
+    assert elsewhere(twice).seconds == pytest.approx(2 * there.seconds)
+
+
+def test_without_an_account_the_interval_is_wide():
+    found = expected(CASE, cores=2)
+    assert (found.low, found.high) == (found.seconds / 2, found.seconds * 2)

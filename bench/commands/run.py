@@ -49,6 +49,7 @@ def measured(loaded: Sequence[LoadedSuite], wish: RunWish) -> "tuple[bool, Here 
         note_of_bench(chosen, suites)
         cases = planned(loaded, code, chosen.environment.device, wish)
         done, again = standing(cases, chosen, store, code, wish)
+        traced([case for case in cases if case.id not in done])
         terminal.show_plan(cases, done, chosen.environment.device_name, chosen.environment.threads, again=again)
         todo = [case for case in cases if case.id not in done]
         terminal.say_lines(chosen.foretell(todo))
@@ -72,6 +73,16 @@ def executor(
     if workers is None:
         return in_process(loaded, wish, store, suites)
     return processes(loaded, wish, store, suites, workers)
+
+
+def traced(cases: Sequence[Case]) -> None:
+    """Trace the models of long trainings, unless an earlier run has: what the plan says of their length needs it."""
+    from bench.plan.forecast import untraced
+
+    if missing := untraced(cases):
+        from bench.prediction import asking
+
+        asking.keep(missing)
 
 
 def imported(loaded: Sequence[LoadedSuite]) -> None:

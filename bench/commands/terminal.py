@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.plan.case import Case
-from bench.plan.forecast import seconds, total, usd
+from bench.plan.forecast import ELSEWHERE, Expected, elsewhere, expected, span, total, usd
 from bench.records.written import duration
 
 Key = TypeVar("Key", bound=Hashable)  # a column's name: a text, but to pandas whatever has a hash
@@ -38,20 +38,43 @@ def show_plan(
     table.add_column("expected", justify="right")
     for case in cases:
         # Text, not markup: a name from a suite may hold brackets.
-        note = skipped.get(case.id) or duration(seconds(case, cores))
+        note = skipped.get(case.id) or _length(expected(case, cores, device_name))
         note += ", again" if case.id in again else ""
         table.add_row(Text(case.name, style="dim" if case.id in skipped else ""), Text(note))
     say.print(table)
     for why, names in _by_reason(cases, again).items():
         say.print(Text(f"again: {', '.join(names)}: {why}"), soft_wrap=True)
     todo = [case for case in cases if case.id not in skipped]
-    length, unknown = total(todo, cores)
-    price = usd(length, device_name)
+    whole, unknown = span(todo, cores, device_name), total(todo, cores, device_name)[1]
+    price = usd(whole.seconds, device_name)
     more = f" and {unknown} of unknown length" if unknown else ""
     money = f", about ${price:,.2f}" if price is not None else ""
+    ends = f" ({duration(whole.low)} to {duration(whole.high)})" if whole.seconds >= LONG_S else ""
     say.print(
-        Text(f"{len(todo)} of {len(cases)} cases to measure on {device_name}: about {duration(length)}{more}{money}")
+        Text(
+            f"{len(todo)} of {len(cases)} cases to measure on {device_name}: "
+            f"about {duration(whole.seconds)}{ends}{more}{money}{_elsewhere(todo)}"
+        )
     )
+
+
+LONG_S = 120.0  # from which on a plan says between what the time will lie
+
+
+def _length(found: Expected | None) -> str:
+    return duration(found.seconds if found else None)
+
+
+def _elsewhere(cases: Sequence[Case]) -> str:
+    """What the trainings would take on a card that can be rented, where their models were traced."""
+    there = [found for case in cases if (found := elsewhere(case))]
+    if not there:
+        return ""
+    took = sum(found.seconds for found in there)
+    price = usd(took, ELSEWHERE)
+    which = "the training" if len(there) == 1 else f"{len(there)} trainings"
+    money = f", ${price:,.2f}" if price is not None else ""
+    return f"; {which} on a {ELSEWHERE.upper()}: about {duration(took)}{money} (predicted)"
 
 
 def _by_reason(cases: Sequence[Case], again: Mapping[str, str]) -> dict[str, list[str]]:

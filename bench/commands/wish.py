@@ -39,6 +39,28 @@ class RunWish:
     on: str | None = None  # the cluster whose nodes measure; None: this machine
 
 
+@dataclass(frozen=True)
+class PredictWish:
+    """`bench predict`: which models, on which devices, under which conditions, for how many images."""
+
+    what: tuple[str, ...]
+    devices: str | None = None
+    batch: int = 32
+    image_size: int | None = None
+    classes: int | None = None
+    arguments: tuple[str, ...] = ()
+    precision: str | None = None
+    layout: str = "contiguous"
+    compiled: bool = False
+    launch_us: float | None = None
+    epochs: int | None = None
+    images: int | None = None
+    test_images: int = 0
+    workers: int = 2
+    image_ms: float | None = None
+    as_json: bool = False
+
+
 def seconds(text: str) -> float:
     """`90`, `90s`, `30m`, `1.5h`, `2d` in seconds. Raises ValueError."""
     return _amount(text, {**_TIMES, "": 1.0}, "a time such as 90s, 30m or 1.5h")

@@ -9,11 +9,14 @@ The published side is Table 2 of the ConvMixer reproduction: 5, 15 and 40 TFLOP/
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.cost.devices import CPU_CORE, SECONDS_PER_HOUR, Basis, SourcedFigure, device
+from bench.cost.devices import CPU_CORE, SECONDS_PER_HOUR, UTILISATION, Basis, SourcedFigure, device
 from bench.errors import UsageError, near
 
 FLOPS_PER_MAC = 2  # one multiplication, one addition
 PASSES_PER_STEP = 3  # forward once, backward twice: the gradients by the inputs and by the weights
+
+
+Label = Literal["published", "estimated", "measured", "predicted"]
 
 
 @dataclass(frozen=True)
@@ -23,8 +26,8 @@ class Cost:
     device: str
     hours: float
     usd: float | None  # None: the table has no price for this device
-    basis: Basis
-    usd_basis: Basis | None
+    basis: Label
+    usd_basis: Label | None
     source: str
 
 
@@ -54,21 +57,24 @@ def cost_of(flops: float, name: str, *, basis: Basis | None = None) -> Cost:
         basis: take throughput and price of this label where the device has one; default: the first of each.
 
     Raises:
-        UsageError: the table has no such device.
+        UsageError: the table has no such device, or no throughput or price of it.
     """
     chosen = device(name)
+    if not (chosen.effective and chosen.prices):
+        raise UsageError(f"{chosen.title}: the cost table has no throughput of a whole training or no price")
     throughput, price = _pick(chosen.effective, basis), _pick(chosen.prices, basis)
     hours = flops / throughput.value / SECONDS_PER_HOUR
     source = f"{throughput.value / 1e12:g} TFLOP/s ({throughput.source}); {_quoted(price)}"
     return Cost(name, hours, hours * price.value, "estimated", "estimated", source)
 
 
-def cost_of_seconds(seconds: float, name: str, *, basis: Basis = "measured") -> Cost:
-    """Hours and dollars of seconds that were spent on that very device, measured here or published (say so)."""
-    price = device(name).prices[0]
-    hours = seconds / SECONDS_PER_HOUR
-    source = f"{basis} seconds; {_quoted(price)}"
-    return Cost(name, hours, hours * price.value, basis, weaker(basis, price.basis), source)
+def cost_of_seconds(seconds: float, name: str, *, basis: Label = "measured") -> Cost:
+    """Hours and dollars of seconds on that very device: measured here, published or predicted (say so)."""
+    prices, hours = device(name).prices, seconds / SECONDS_PER_HOUR
+    if not prices:
+        return Cost(name, hours, None, basis, None, f"{basis} seconds; no price")
+    source = f"{basis} seconds; {_quoted(prices[0])}"
+    return Cost(name, hours, hours * prices[0].value, basis, weaker(basis, prices[0].basis), source)
 
 
 def scaled_cost(seconds: float, measured_on: str, name: str, *, cores: int = 2) -> Cost:
@@ -113,9 +119,9 @@ def roofline(name: str, precision: str, flops: float, bytes_moved: float) -> Roo
     return Roofline(intensity, min(peak, by_memory), "memory" if by_memory < peak else "compute")
 
 
-def weaker(*bases: Basis) -> Basis:
-    """The label of a number made from others: estimated if any is, else published if any is, else measured."""
-    order: tuple[Basis, ...] = ("estimated", "published", "measured")
+def weaker(*bases: Label) -> Label:
+    """The label of a number made from others: estimated if any is, else predicted, else published, else measured."""
+    order: tuple[Label, ...] = ("estimated", "predicted", "published", "measured")
     return min(bases, key=order.index)
 
 
@@ -124,7 +130,10 @@ def _pick(figures: tuple[SourcedFigure, ...], basis: Basis | None) -> SourcedFig
 
 
 def _effective(name: str, cores: int) -> float:
-    return CPU_CORE.value * cores if name == "cpu" else device(name).effective[0].value
+    if name == "cpu":
+        return CPU_CORE.value * cores
+    chosen = device(name)
+    return chosen.effective[0].value if chosen.effective else UTILISATION * max(chosen.peak_flops_per_s.values())
 
 
 def _quoted(price: SourcedFigure) -> str:

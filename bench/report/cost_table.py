@@ -35,7 +35,7 @@ def cost_table(suite: Suite, rows: Sequence[Selected]) -> CostTable | None:
     for line in bill:
         trainings.setdefault(line.training, []).append((line.way, tuple(_cell(cell) for cell in line.cells)))
     return CostTable(
-        tuple(device.title.removeprefix("NVIDIA ") for device in devices.DEVICES.values()),
+        tuple(devices.DEVICES[name].title.removeprefix("NVIDIA ") for name in costing.SHOWN),
         tuple((training, tuple(ways)) for training, ways in trainings.items()),
         tuple(dict.fromkeys(f"{record['device'].upper()}: {record['source']}" for record in records)),
         csv_text(records),
@@ -47,4 +47,6 @@ def _cell(found: money.Cost | None) -> CostCell | None:
         return None
     price = "no price" if found.usd is None else f"${found.usd:,.2f}" if found.usd >= 0.01 else "under $0.01"
     basis = money.weaker(found.basis, *([found.usd_basis] if found.usd_basis else []))
+    if found.basis == "predicted":
+        basis = found.basis  # the hours are not assumed, whatever the price is
     return CostCell(written.span(found.hours), price, basis)

@@ -7,10 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.cost import devices, money
+from bench.report import predicted_costs as costs
 from bench.statistics import intervals
 from bench.suite.exhibits import TrainingCost as Training
 from bench.suite.schema import Suite
 from bench.verdicts.selection import Selected, fullest, newest, of
+
+# The devices whose throughput in a whole training somebody has published or assumed.
+SHOWN = tuple(name for name, device in devices.DEVICES.items() if device.effective)
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,7 @@ class Line:
 
     training: str
     way: str
-    cells: tuple[money.Cost | None, ...]  # in the order of `cost.DEVICES`
+    cells: tuple[money.Cost | None, ...]  # in the order of SHOWN
 
 
 def bill(suite: Suite, rows: Sequence[Selected]) -> list[Line]:
@@ -28,7 +32,7 @@ def bill(suite: Suite, rows: Sequence[Selected]) -> list[Line]:
     Args:
         rows: those that speak for the suite.
     """
-    return [line for training in suite.costs.values() for line in _lines(training, rows)]
+    return [line for training in suite.costs.values() for line in _lines(suite, training, rows)]
 
 
 def counted_flops(training: Training, rows: Sequence[Selected]) -> float | None:
@@ -37,15 +41,33 @@ def counted_flops(training: Training, rows: Sequence[Selected]) -> float | None:
     return money.training_flops(macs.value, training.images, training.epochs) if macs else None
 
 
-def _lines(training: Training, rows: Sequence[Selected]) -> Iterator[Line]:
-    if (flops := counted_flops(training, rows)) is not None:
-        cells = tuple(money.cost_of(flops, name) for name in devices.DEVICES)
+def _lines(suite: Suite, training: Training, rows: Sequence[Selected]) -> Iterator[Line]:
+    if (line := predicted_line(suite, training)) is not None:
+        yield line
+    elif (flops := counted_flops(training, rows)) is not None:
+        cells = tuple(money.cost_of(flops, name) for name in SHOWN)
         yield Line(training.label, "counted FLOPs ÷ effective FLOP/s", cells)
     if training.published_epoch_s and training.published_device:
         seconds, device = training.published_epoch_s * training.epochs, training.published_device.lower()
-        cells = tuple(_published(seconds, device, name) for name in devices.DEVICES)
+        cells = tuple(_published(seconds, device, name) for name in SHOWN)
         yield Line(training.label, f"published {training.published_epoch_s:g} s per epoch", cells)
     yield from _from_here(training, rows)
+
+
+def predicted_line(suite: Suite, training: Training) -> Line | None:
+    """The training on every device from the operators of its model; None where nobody has traced it."""
+    found = [costs.predicted(suite, training, name) for name in SHOWN]
+    if all(each is None for each in found):
+        return None
+    cells = tuple(
+        money.cost_of_seconds(each.length.seconds, name, basis="predicted") if each else None
+        for each, name in zip(found, SHOWN, strict=True)
+    )
+    waits = {each.length.waits for each in found if each}
+    bound = "its image pipeline" if waits == {"pipeline"} else "its device"
+    return Line(
+        training.label, f"predicted from its operators, bound by {bound if len(waits) == 1 else 'either'}", cells
+    )
 
 
 def _published(seconds: float, device: str, name: str) -> money.Cost:
@@ -70,6 +92,6 @@ def _from_here(training: Training, rows: Sequence[Selected]) -> Iterator[Line]:
         money.cost_of_seconds(seconds, name)
         if known and known.name == name
         else money.scaled_cost(seconds, known.name if known else "cpu", name, cores=cores)
-        for name in devices.DEVICES
+        for name in SHOWN
     )
     yield Line(training.label, f"seconds per image measured on {device_name}", cells)

@@ -86,6 +86,8 @@ def _lines(
         flops = money.training_flops(macs.value, training.images, 1)
         for device in devices.DEVICES.values():
             seconds = [flops / effective.value for effective in device.effective]
+            if not seconds:
+                continue  # nobody has published or assumed what a whole training reaches there
             found.append(_line(training, device.title, "estimated", seconds))
     found += _measured(training, rows)
     order = list(dict.fromkeys(line["device"] for line in found))
