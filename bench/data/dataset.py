@@ -87,6 +87,16 @@ def finish(
     return Dataset(name, classes, *statistics, *train, *test, sha256=content_sha256(train, test))
 
 
+def channel_statistics(images: np.ndarray) -> tuple[Channels, Channels]:
+    """Mean and standard deviation of red, green and blue over all pixels of uint8 (N, H, W, 3), in units of 0 to 1."""
+    values = np.arange(256) / 255
+    shares = [np.bincount(images[..., channel].reshape(-1), minlength=256) for channel in range(3)]
+    shares = [counts / counts.sum() for counts in shares]
+    means = [float(each @ values) for each in shares]
+    spreads = [float((each @ (values - mean) ** 2) ** 0.5) for each, mean in zip(shares, means, strict=True)]
+    return (means[0], means[1], means[2]), (spreads[0], spreads[1], spreads[2])
+
+
 def _subset(name: str, images: Images, labels: np.ndarray, count: int | None, seed: int) -> tuple[Images, np.ndarray]:
     if count is None or count == len(labels):
         return images, labels

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.data import cifar, image_folder, parquet
+from bench.data import cifar, image_folder, parquet, torchvision_sets
 from bench.data.dataset import Choice, Dataset, content_sha256, home_of, stratified
 from bench.data.decoding import Channels
 from bench.data.image_files import SUFFIXES
@@ -57,6 +57,10 @@ def held_out(name: str, data_dir: Path | None, arguments: Mapping[str, Any]) -> 
         facts = cifar.CIFAR10 if name == "cifar10" else cifar.CIFAR100
         images, numbers = cifar.cifar_test(facts, home_of(data_dir))
         found = HeldOut(name, facts.classes, images, numbers, (facts.mean, facts.std))
+    elif name in torchvision_sets.SETS:
+        known = torchvision_sets.SETS[name]
+        images, numbers = torchvision_sets.read_split(known, home_of(data_dir), "test")
+        found = HeldOut(name, known.classes, images, numbers)
     else:
         return _of_whole(datasets.get(name)(data_dir, **args))
     return _digested(_subset(found, args))

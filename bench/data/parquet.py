@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet
 
-from bench.data.dataset import Dataset, finish, home_of
+from bench.data.dataset import Dataset, channel_statistics, finish, home_of
 from bench.data.decoding import IMAGE_COLUMNS, shards_in, shards_of
 from bench.data.labels import classes_in
 from bench.data.pictures import ParquetPictures, Pictures, column_of
@@ -52,9 +52,7 @@ def parquet(
     for name, wanted in (("train", "train"), ("test", split)):
         pictures, labels, names = pictures_of(home_of(data_dir), split=wanted, **columns)  # type: ignore[arg-type]
         splits[name] = _decoded(pictures, folder), labels
-    train = splits["train"][0].reshape(-1, 3).astype(np.float64) / 255
-    mean, std = (tuple(each.tolist()) for each in (train.mean(0), train.std(0)))
-    return finish("parquet", names, (mean, std), splits, choice)
+    return finish("parquet", names, channel_statistics(splits["train"][0]), splits, choice)
 
 
 def pictures_of(

@@ -16,9 +16,10 @@ from bench.plan.case import Case
 from bench.records.metrics import METRICS
 from bench.registry import FROM_LOGITS, evaluations
 from bench.suite import command
+from bench.suite.data_facts import taken
 from bench.suite.evaluations import EVALUATE
 from bench.suite.recipe import Recipe
-from bench.suite.schema import MeasureTable, Profile, Quantity, Suite
+from bench.suite.schema import DatasetTable, MeasureTable, Profile, Quantity, Suite
 from bench.suite.weights import Preparation
 
 Value = TypeVar("Value")
@@ -151,7 +152,7 @@ def _expand(
     )
     for model, dataset, recipe, image_size, batch_size, seed in axes:
         case = _with_model(begun, suite, model, image_size, batch_size)
-        case = _with_data(case, suite, profile, dataset)
+        case = _with_data(case, suite, profile, dataset, image_size)
         case = replace(_with_recipe(case, suite, profile, recipe), seed=seed)
         case = replace(case, options=_options(suite, measure, image_size))
         for weights in weights_of(suite, measure, begun.measure, model):
@@ -246,7 +247,15 @@ def _with_model(case: Case, suite: Suite, key: str, image_size: int | None, batc
     )
 
 
-def _with_data(case: Case, suite: Suite, profile: Profile, key: str | None) -> Case:
+def _size_of_data(case: Case, suite: Suite, dataset: DatasetTable, image_size: int | None) -> int:
+    """Of a model that does not say its image size, that of the data, where it is known before they are opened."""
+    if image_size is not None or "image_size" in suite.models[case.model].model_fields_set:
+        return case.image_size
+    facts = taken(dataset.name, dataset.args)
+    return (facts.image_size if facts else None) or case.image_size
+
+
+def _with_data(case: Case, suite: Suite, profile: Profile, key: str | None, image_size: int | None) -> Case:
     if key is None:
         return case
     used = profile.datasets.get(key, key)
@@ -258,6 +267,7 @@ def _with_data(case: Case, suite: Suite, profile: Profile, key: str | None) -> C
         dataset_args=dataset.args,
         dataset_key=key,
         num_classes=dataset.classes,
+        image_size=_size_of_data(case, suite, dataset, image_size),
         deviations=_joined(case.deviations, swapped),
     )
 

@@ -25,6 +25,11 @@ _KNOWN = {
     "cifar10_sample": KnownData(10, 32, 5_000, 2_000),
     "synthetic": KnownData(10, 32, 512, 256),
     "image_folder": KnownData(None, 224, None, None, decoded=False),
+    "fashion_mnist": KnownData(10, 28, 60_000, 10_000),
+    "mnist": KnownData(10, 28, 60_000, 10_000),
+    "kmnist": KnownData(10, 28, 60_000, 10_000),
+    "svhn": KnownData(10, 32, 73_257, 26_032),
+    "stl10": KnownData(10, 96, 5_000, 8_000),
     "image_list": KnownData(None, None, None, None, decoded=False),
     "parquet": KnownData(),
 }
