@@ -4,6 +4,7 @@ Measures nothing itself and knows no node by its name in the network.
 """
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -117,23 +118,25 @@ class RayExecutor:
         pending = Pending(self._ordered(cases, demands), self.locks, watcher, wanted)
         histories: dict[str, History] = {}
         again: list[Errand] = []
-        while pending or len(flights) or again:
+        landed: deque[tuple[Flight, Found | Lost]] = deque()
+        while pending or len(flights) or again or landed:
+            # Between any two cases whose rows are stored, so that no node waits until all are.
+            landed += flights.landed(0.0 if landed else PATIENCE_S)
             self._send(pending, again, demands)
             self._tell(watcher)
-            landed = flights.landed(PATIENCE_S)
-            self._send(pending, again, demands)  # nodes do not wait until rows are stored
-            self._tell(watcher)
-            for flight, found in landed:
-                history = histories.setdefault(flight.errand.case.id, History())
-                ended = self._ended(flight, found, history, watcher)
-                if ended is None:
-                    again.append(flight.errand)
-                    continue
-                with self.locks.releasing(ended.case.id):
-                    histories.pop(ended.case.id)
-                    yield ended
-                if self._kept is not None and ended.complete:
-                    self._kept.forget(ended.case.id)
+            if not landed:
+                continue
+            flight, found = landed.popleft()
+            history = histories.setdefault(flight.errand.case.id, History())
+            ended = self._ended(flight, found, history, watcher)
+            if ended is None:
+                again.append(flight.errand)
+                continue
+            with self.locks.releasing(ended.case.id):
+                histories.pop(ended.case.id)
+                yield ended
+            if self._kept is not None and ended.complete:
+                self._kept.forget(ended.case.id)
 
     def _demands(self, cases: Sequence[Case]) -> dict[int, Demand]:
         """What each case asks for; equal demands are one object."""
