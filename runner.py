@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import click
 
@@ -74,13 +74,31 @@ def suites_argument(required: bool) -> Callable[[Command], Command]:
     return click.argument("suites", nargs=-1, required=required, type=click.Path(path_type=Path), metavar="SUITE…")
 
 
-store_option = click.option(
-    "--store",
-    default=DEFAULT_STORE,
-    show_default=True,
-    metavar="URI",
-    help="Result store: a folder, a URI, or exported CSV.",
-)
+def store_option(command: Command) -> Command:
+    """Where the rows are: handed over as one text that carries the options which reach it."""
+
+    @wraps(command)
+    def located(*args: object, store: str, storage_option: tuple[str, ...], **options: object) -> object:
+        from bench.remote import Located, options_of
+
+        return command(*args, store=Located(store, options_of(store, storage_option)), **options)
+
+    several = click.option(
+        "--storage-option",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="What reaches a store on object storage, e.g. endpoint=URL. May be repeated.  [default: $AWS_…]",
+    )
+    uri = click.option(
+        "--store",
+        default=DEFAULT_STORE,
+        show_default=True,
+        metavar="URI",
+        help="Result store: a folder, a URI such as s3://bucket/results, or exported CSV.",
+    )
+    return cast(Command, uri(several(located)))
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program.")
 
 

@@ -56,7 +56,8 @@ def places(store: str, default: str, data: Path | None = None) -> "Places":
     """Where rows and images are, as far as printed commands have to say it."""
     from bench.report.provenance import Places
 
-    return Places(None if store == default else store, None if data is None else str(data))
+    options = getattr(store, "shown", ())
+    return Places(None if store == default else store, None if data is None else str(data), options)
 
 
 def claiming(loaded: list[LoadedSuite]) -> list[LoadedSuite]:

@@ -98,6 +98,7 @@ def _settings(
     from bench.execution.cluster.node import Settings
     from bench.execution.messages import Recording
     from bench.execution.outcome import new_run
+    from bench.remote import as_variables
 
     device, threads = nodes.device_and_threads(found, wish.device, wish.threads, wish.jobs)
     run_id, started_at = new_run()
@@ -107,14 +108,15 @@ def _settings(
         each.suite.id: [(name, str(each.path.parent.absolute())) for name in each.suite.plugins or [""] if name]
         for each in loaded
     }
-    scratch = None if wish.dry_run or store.scratch_dir is None else store.scratch_dir.absolute()
+    here = store.scratch_dir
+    scratch = here.absolute() if isinstance(here, Path) and not wish.dry_run else None
     return Settings(
         asked,
         plugins,
         data=None if wish.data is None else str(wish.data.absolute()),
         scratch=None if scratch is None else str(scratch),
         token=_token(scratch, run_id, ending) if scratch is not None else "",
-        kept=(wish.store, {}) if "://" in wish.store and not wish.dry_run else None,
+        kept=(str(wish.store), as_variables(store.options)) if "://" in wish.store and not wish.dry_run else None,
         time_limit_s=wish.time_limit_s,
         memory_limit_bytes=wish.memory_limit_bytes,
         home=str(Path.cwd()) if travels else None,

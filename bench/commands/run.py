@@ -123,7 +123,7 @@ def in_process(loaded: Sequence[LoadedSuite], wish: RunWish, store: "Store", sui
     from bench.execution.conditions import choose_device, fix_conditions, record
     from bench.execution.context import Context
     from bench.execution.executor import InProcess, new_run
-    from bench.execution.locks import CaseLocks
+    from bench.execution.locks import locks_in
     from bench.machine import cores
     from bench.source import tracing
 
@@ -131,11 +131,11 @@ def in_process(loaded: Sequence[LoadedSuite], wish: RunWish, store: "Store", sui
     fix_conditions(context.device, context.threads)
     environment = record(*new_run(), context, ["bench", *sys.argv[1:]], suites, wish.machine_name)
     traces = {
-        each.suite.id: tracing.of(each.suite.plugins, each.path.parent, [wish.data, store.scratch_dir])
+        each.suite.id: tracing.of(each.suite.plugins, each.path.parent, [wish.data, context.folder])
         for each in loaded
         if each.suite.plugins
     }
-    return InProcess(context, environment, CaseLocks(store.scratch_dir), traces)
+    return InProcess(context, environment, locks_in(store.scratch_dir), traces)
 
 
 def planned(loaded: Sequence[LoadedSuite], code: Mapping[str, Today], device: str, wish: RunWish) -> list[Case]:

@@ -104,8 +104,8 @@ def _measure(job: Job, writer: BinaryIO) -> None:
     context = Context(
         device=around.device,
         threads=around.threads,
-        data_dir=around.folder("data_dir"),
-        scratch_dir=around.folder("scratch_dir"),
+        data_dir=around.data,
+        scratch_dir=around.scratch,
         progress=Telling(writer),
         turn=job.turn,
     )
@@ -138,7 +138,7 @@ def traced(plugins: Sequence[tuple[str, str]], context: Context) -> tracing.Trac
     """What listens to the files that the project of these plug-ins reads; nothing where there are none."""
     if not plugins:
         return None
-    return tracing.of([name for name, _ in plugins], Path(plugins[0][1]), [context.data_dir, context.scratch_dir])
+    return tracing.of([name for name, _ in plugins], Path(plugins[0][1]), [context.data_dir, context.folder])
 
 
 class Telling:

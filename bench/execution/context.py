@@ -6,8 +6,12 @@ All of it comes in as arguments, so that a test brings its own clock and its own
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from bench.errors import StoreError
+from bench.remote import RemotePath
 
 
 @dataclass(frozen=True)
@@ -61,13 +65,21 @@ class Context:
     device: str = "cpu"
     threads: int = 1
     data_dir: Path | None = None
-    scratch_dir: Path | None = None  # checkpoints and caches of the run; None: keep nothing
+    scratch_dir: Path | RemotePath | None = None  # checkpoints and caches of the run; None: keep nothing
     clock: Callable[[], float] = time.perf_counter
     progress: Callable[[Progress], None] = field(default=no_progress)
     read: Callable[[], str] = field(default=nothing_read)
     turn: Turn = field(default=Turn())
 
+    @property
+    def folder(self) -> Path | None:
+        """The `scratch_dir` where it is a folder of this machine."""
+        return self.scratch_dir if isinstance(self.scratch_dir, Path) else None
+
     def forget(self, case_id: str) -> None:
         """Delete what was kept of a case, once its rows are stored."""
-        if self.scratch_dir is not None:
+        if isinstance(self.scratch_dir, RemotePath):
+            with suppress(StoreError):
+                (self.scratch_dir / case_id).remove()
+        elif self.scratch_dir is not None:
             shutil.rmtree(self.scratch_dir / case_id, ignore_errors=True)

@@ -14,7 +14,7 @@ from typing import Protocol, cast
 from bench import machine
 from bench.errors import DataAbsent, MeasurementError
 from bench.execution.context import Context, OnceMore, Progress
-from bench.execution.locks import CaseLocks, Pending
+from bench.execution.locks import Locks, Pending
 from bench.execution.outcome import Measured, Outcome, new_run, outcome, without_value
 from bench.execution.signals import Ended
 from bench.execution.yielded import MOST_READINGS, Measure, checked
@@ -88,7 +88,7 @@ class InProcess:
 
     context: Context
     environment: Environment
-    locks: CaseLocks
+    locks: Locks
     traces: Mapping[str, Trace] = field(default_factory=dict)  # of the suites that have plug-ins
 
     def environments(self, case: Case) -> list[Environment]:

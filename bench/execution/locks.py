@@ -6,11 +6,13 @@ Deletes nothing, and stops nobody where the system or the folder knows no locks.
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
+from bench.execution.remote_locks import RemoteLocks
 from bench.plan.case import Case
+from bench.remote import RemotePath
 
 try:
     import fcntl
@@ -73,6 +75,27 @@ class CaseLocks:
             self.release(case_id)
 
 
+class Locks(Protocol):
+    """The cases that this run has in hand, wherever that is written down."""
+
+    def take(self, case_id: str) -> bool:
+        """Whether the case is now in our hands: False while another run has it."""
+
+    def touched(self, case_id: str) -> bool:
+        """Whether another run has had the case in its hands since this run began."""
+
+    def release(self, case_id: str) -> None:
+        """Let go of the case."""
+
+    def releasing(self, case_id: str) -> AbstractContextManager[None]:
+        """Let go of the case at the end of the block."""
+
+
+def locks_in(scratch: Path | RemotePath | None) -> Locks:
+    """Locked files, or claimed objects where runs share nothing but object storage."""
+    return RemoteLocks(scratch) if isinstance(scratch, RemotePath) else CaseLocks(scratch)
+
+
 class Told(Protocol):
     """Who is told of cases that another run has."""
 
@@ -88,7 +111,7 @@ class Pending:
 
     PATIENCE_S = 0.25  # between two looks at what others have in hand
 
-    def __init__(self, cases: Sequence[Case], locks: CaseLocks, told: Told, wanted: Callable[[Case], bool]):
+    def __init__(self, cases: Sequence[Case], locks: Locks, told: Told, wanted: Callable[[Case], bool]):
         self._cases = list(cases)
         self._locks, self._told, self._wanted = locks, told, wanted
         self._waiting: set[str] = set()

@@ -18,6 +18,7 @@ from bench.git import CodeState
 from bench.plan.case import Case
 from bench.records.measurement import CodePart, DataFacts, Environment, Reading
 from bench.records.metrics import METRICS, Metric
+from bench.remote import RemotePath
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,20 @@ class Surroundings:
     threads: int
     data_dir: str | None = None
     scratch_dir: str | None = None
+    scratch_options: dict[str, str] | None = None  # that reach it, where it is a URI
 
-    def folder(self, which: str) -> Path | None:
-        """The `data_dir` or `scratch_dir` as a path."""
-        name = getattr(self, which)
-        return None if name is None else Path(name)
+    @property
+    def data(self) -> Path | None:
+        """The folder of the data."""
+        return None if self.data_dir is None else Path(self.data_dir)
+
+    @property
+    def scratch(self) -> Path | RemotePath | None:
+        """Where checkpoints are kept."""
+        if self.scratch_dir is None:
+            return None
+        remote = self.scratch_options is not None
+        return RemotePath(self.scratch_dir, self.scratch_options or {}) if remote else Path(self.scratch_dir)
 
 
 @dataclass(frozen=True)

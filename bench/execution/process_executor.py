@@ -16,7 +16,7 @@ from bench.execution import messages
 from bench.execution.context import Context, Progress, Turn
 from bench.execution.executor import Stop, Watcher, pathless
 from bench.execution.limits import Limits, Memory, ended_by, needs_quiet, not_beside_others
-from bench.execution.locks import CaseLocks, Pending
+from bench.execution.locks import Pending, locks_in
 from bench.execution.messages import Imported, Job, Recording, Surroundings
 from bench.execution.outcome import Measured, Outcome, outcome, without_value
 from bench.execution.processes import can_fork
@@ -24,6 +24,7 @@ from bench.execution.workers import CannotStart, Event, Forking, Starting, Worke
 from bench.plan.case import Case
 from bench.records.measurement import CodePart, DataFacts, Environment, Reading, Status
 from bench.records.metrics import METRICS, Metric, declared, register
+from bench.remote import RemotePath
 
 MOST_HEARD = 10_000  # words in a row, then somebody looks at the clock again
 GRACE_S = 5.0  # for a worker that is done, or was killed, to be gone
@@ -62,7 +63,7 @@ class ProcessExecutor:
         self,
         workers: Workers,
         asked: Recording,
-        folders: tuple[Path | None, Path | None],
+        folders: tuple[Path | None, Path | RemotePath | None],
         plugins: Plugins,
         limits: Limits,
     ):
@@ -80,9 +81,10 @@ class ProcessExecutor:
         if not can_fork(self.environment.device) and isinstance(workers, Forking):
             self._workers = Starting(workers)
         data, scratch = (None if folder is None else str(folder) for folder in folders)
-        self._around = Surroundings(self.environment.device, self.environment.threads, data, scratch)
+        options = dict(folders[1].options) if isinstance(folders[1], RemotePath) else None
+        self._around = Surroundings(self.environment.device, self.environment.threads, data, scratch, options)
         self._context = Context(self._around.device, self._around.threads, *folders)
-        self.locks = CaseLocks(folders[1])
+        self.locks = locks_in(folders[1])
         self._imported: list[str] = []  # by workers, that the next ones may be spared
 
     def close(self) -> None:

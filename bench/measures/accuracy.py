@@ -25,6 +25,7 @@ from bench.measures.instruments.weights import weight_readings
 from bench.plan.case import Case, plain
 from bench.records.measurement import DataFacts, Reading, canonical_json
 from bench.registry import datasets, measures
+from bench.remote import RemotePath
 from bench.suite.recipe import Recipe
 from bench.training import augment
 from bench.training.batches import ImageSource
@@ -100,7 +101,7 @@ def _test_logits(
     return torch.cat(found), source.labels.cpu()
 
 
-def checkpoint_file(case: Case, context: Context) -> Path | None:
+def checkpoint_file(case: Case, context: Context) -> Path | RemotePath | None:
     """Where the case's training is kept from epoch to epoch. Whoever has stored its rows deletes the folder."""
     return context.scratch_dir / case.id / "training.pt" if context.scratch_dir else None
 

@@ -54,8 +54,8 @@ def command(
     with _folder(case, context) as folder:
         out = folder / "out"
         out.mkdir()
-        python = foreign_home.python(beside / environment, context.scratch_dir) if environment else None
-        home = foreign_home.checkout(sources, beside, folder / "code", context.scratch_dir) or beside
+        python = foreign_home.python(beside / environment, context.folder) if environment else None
+        home = foreign_home.checkout(sources, beside, folder / "code", context.folder) or beside
         words = _told(run, case, context, out, values or {})
         log = _log(case, context, folder)
         context.progress(Progress(0, 1, note="running"))
@@ -95,11 +95,11 @@ def _lacking(needs: Mapping[str, Any], context: Context) -> str | None:
 @contextmanager
 def _folder(case: Case, context: Context) -> Iterator[Path]:
     """An empty folder of the case's own."""
-    if context.scratch_dir is None:
+    if context.folder is None:
         with tempfile.TemporaryDirectory(prefix="bench-command-") as name:
             yield Path(name)
         return
-    folder = (context.scratch_dir / case.id / "command").resolve()
+    folder = (context.folder / case.id / "command").resolve()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     yield folder
@@ -125,9 +125,9 @@ def _told(run: Sequence[str], case: Case, context: Context, out: Path, values: M
 
 def _log(case: Case, context: Context, folder: Path) -> Path:
     """Where the log is kept: in the store, and where there is no folder, for as long as the case runs."""
-    if context.scratch_dir is None:
+    if context.folder is None:
         return folder / "log"
-    kept = context.scratch_dir.parent / "logs"
+    kept = context.folder.parent / "logs"
     kept.mkdir(parents=True, exist_ok=True)
     return kept.resolve() / f"{case.id}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}.log"
 

@@ -140,7 +140,8 @@ def _with_command(figure: Figure | Absent, loaded: LoadedSuite, places: Places) 
 
 def _command_here(suites: Sequence[LoadedSuite], places: Places) -> str:
     """The command that draws the page on this machine, its paths as they were given: for a terminal, never a page."""
-    store = ("--store", places.store) if places.store else ()
+    store = [*("--store", places.store)] if places.store else []
+    store += [word for option in places.storage for word in ("--storage-option", option)]
     return command("bench", "report", *(str(loaded.path) for loaded in suites), *store, "--format", "html")
 
 

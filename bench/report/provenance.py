@@ -124,15 +124,17 @@ class Places:
 
     store: str | None = None
     data: str | None = None
+    storage: tuple[str, ...] = ()  # options that reach the store; none of them a secret
 
     def of_run(self) -> tuple[str, ...]:
         """The options of `bench run` as a page shows them."""
         given = (("--store", self.store), ("--data", self.data))
-        return tuple(word for name, place in given if place for word in (name, pathless(place)))
+        words = [word for name, place in given if place for word in (name, pathless(place))]
+        return (*words, *(word for option in self.storage for word in ("--storage-option", option)))
 
     def of_report(self) -> tuple[str, ...]:
         """The options of `bench report` as a page shows them."""
-        return Places(self.store).of_run()
+        return Places(self.store, storage=self.storage).of_run()
 
 
 def command(*parts: str) -> str:

@@ -20,6 +20,8 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from pyarrow.dataset import ParquetReadOptions
 
 from bench.errors import StoreError
+from bench.remote import RemotePath, completed, is_remote, reason
+from bench.store import cached
 
 # Every append adds a small file, and each costs a load 3 ms.
 MANY_FILES = 100
@@ -49,7 +51,9 @@ class StoredTable:
     ):
         self.uri = uri
         self.schema = schema
-        self._options = options
+        self._remote = RemotePath(uri, options or {}) if is_remote(uri) else None
+        self._reached = False
+        self._options = completed(uri, options or {}) if self._remote else options
         self._repeated = list(repeated)
 
     def append(self, rows: pyarrow.Table) -> None:
@@ -117,17 +121,38 @@ class StoredTable:
         )
 
     def _rows_of(self, table: DeltaTable) -> pyarrow.dataset.Dataset:
+        if self._remote is not None and (here := self._on_this_machine(self._remote, table)):
+            return here
         return table.to_pyarrow_dataset(parquet_read_options=ParquetReadOptions(dictionary_columns=self._repeated))
+
+    def _on_this_machine(self, remote: RemotePath, table: DeltaTable) -> pyarrow.dataset.Dataset | None:
+        """The table's files as they are kept here, fetched where they are not; None where they cannot be kept."""
+        names = [uri.removeprefix(f"{self.uri}/") for uri in table.file_uris()]
+        paths = cached.kept(remote, names, (self._options or {}).get("aws_endpoint", ""))
+        if not paths:
+            return None
+        read = pyarrow.dataset.ParquetFileFormat(ParquetReadOptions(dictionary_columns=self._repeated))
+        stored = pyarrow.schema(table.schema().to_arrow())
+        repeated = {name: pyarrow.dictionary(pyarrow.int32(), pyarrow.string()) for name in self._repeated}
+        fields = [field.with_type(repeated[field.name]) if field.name in repeated else field for field in stored]
+        return pyarrow.dataset.dataset([str(path) for path in paths], schema=pyarrow.schema(fields), format=read)
 
     def _open(self) -> DeltaTable | None:
         """The newest version of the table, or None before its first append."""
         _only_where_the_threads_are()
+        self._reach()
         if DeltaTable.is_deltatable(self.uri, self._options):
             return DeltaTable(self.uri, storage_options=self._options)
         # The log comes first: rows without one are what is left of a table, and must not pass for an empty one.
         if next(Path(self.uri).glob("*.parquet"), None):
             raise StoreError(f"{self.uri} is damaged: there are rows, but no log in _delta_log")
         return None
+
+    def _reach(self) -> None:
+        """Look once whether object storage can be reached: the Delta library would try for minutes."""
+        if self._remote is not None and not self._reached:
+            self._remote.reach()
+            self._reached = True
 
 
 def matching(where: Mapping[str, Any] | None, schema: pyarrow.Schema) -> pyarrow.compute.Expression | None:
@@ -149,7 +174,9 @@ def told(what: str) -> Iterator[None]:
         lines = [re.sub(r"\x1b\[\d*m|↳", "", line).strip() for line in str(error).splitlines()]
         # The Delta library prints one cause per line, and below them a trace of its own.
         causes = [line for line in lines if line and not re.match(r"\d+: |at ", line)]
-        raise StoreError(f"{what}: {': '.join(causes)[:400]}") from error
+        remote = "://" in what
+        said = ", ".join(causes)[:400]
+        raise StoreError(f"{what}: {reason(str(error)) if remote else said}") from error
 
 
 def _again_on_conflict(commit: Callable[[], Result], attempts: int = ATTEMPTS) -> Result:

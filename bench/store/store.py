@@ -19,6 +19,7 @@ from bench.plan.case import Case
 from bench.plan.fingerprint import Fingerprint
 from bench.plan.staleness import Today
 from bench.records.measurement import SCHEMA, CodePart, Environment, Measurement, as_row, columns
+from bench.remote import RemotePath, is_remote
 from bench.store import environments, finished
 from bench.store.delta import StoredTable, matching
 from bench.store.exports import kind_of, read_csv, write_csv
@@ -67,7 +68,9 @@ class Store:
 
     def __init__(self, uri: str | Path = "results/store", storage_options: Mapping[str, str] | None = None):
         self.uri = str(uri).rstrip("/")
-        options = dict(storage_options) if storage_options else None
+        given = storage_options if storage_options is not None else getattr(uri, "options", None)
+        options = dict(given) if given else None
+        self.options = options or {}  # that reach it, where it is on object storage
         self._tables = {
             "measurements": StoredTable(
                 f"{self.uri}/measurements", schema_of(Measurement), options, repeated=[_QUESTION]
@@ -78,8 +81,12 @@ class Store:
         self._stored = 0
 
     @property
-    def scratch_dir(self) -> Path | None:
-        """Where a run may keep checkpoints: a folder beside the tables; None where the store is not a local folder."""
+    def scratch_dir(self) -> Path | RemotePath | None:
+        """Where a run may keep checkpoints: beside the tables; None where the store is exported files, or a URI that is
+        no object storage.
+        """
+        if is_remote(self.uri):
+            return RemotePath(f"{self.uri}/scratch", self.options)
         return None if "://" in self.uri or self._exports() else Path(self.uri) / "scratch"
 
     def append(self, rows: Sequence[Measurement]) -> None:

@@ -23,6 +23,7 @@ from bench.errors import MeasurementError
 from bench.execution.context import Context, Progress
 from bench.records.metrics import METRICS
 from bench.records.packed import packed_bits
+from bench.remote import RemotePath
 from bench.suite.recipe import Recipe
 from bench.suite.trainings import alone
 from bench.training import batches, checkpoint
@@ -66,7 +67,7 @@ def train(
     seed: int,
     context: Context,
     layout: torch.memory_format = torch.contiguous_format,
-    keep: Path | None = None,
+    keep: Path | RemotePath | None = None,
     code_sha256: str | None = None,
 ) -> Iterator[EpochResult]:
     """Train `model` in place, epoch by epoch, on `context.device`.
@@ -137,7 +138,7 @@ def _prepare(
     return replace(setting, parts=parts_of(setting))
 
 
-def _save(setting: Setting, curve: list[EpochResult], keep: Path) -> None:
+def _save(setting: Setting, curve: list[EpochResult], keep: Path | RemotePath) -> None:
     """Keep all that the next epoch depends on. There is no generator in it: each epoch seeds its own."""
     whole = {"training": _identity(setting), **_state(setting), "curve": [asdict(result) for result in curve]}
     checkpoint.save(keep, checkpoint.pack(whole))
@@ -151,7 +152,7 @@ def _state(setting: Setting) -> dict[str, Any]:
     }
 
 
-def _beginning(setting: Setting, keep: Path | None) -> Beginning:
+def _beginning(setting: Setting, keep: Path | RemotePath | None) -> Beginning:
     """How to get at the state that the next epoch begins with, should its cause have to be told.
 
     The file has it already where there is one; only without a file is it held in memory.
@@ -170,7 +171,7 @@ def _put_back(setting: Setting, state: dict[str, Any]) -> None:
         setting.recorder.forget()
 
 
-def _resume(setting: Setting, keep: Path) -> list[EpochResult]:
+def _resume(setting: Setting, keep: Path | RemotePath) -> list[EpochResult]:
     """Put model and optimiser back to where they were; the epochs so far."""
     state = checkpoint.load(keep, setting.context.device)
     if state is None:

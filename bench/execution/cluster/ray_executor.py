@@ -19,12 +19,13 @@ from bench.execution.cluster.outlook import outlook, told
 from bench.execution.cluster.session import Session
 from bench.execution.executor import Watcher
 from bench.execution.limits import needs_quiet
-from bench.execution.locks import CaseLocks, Pending
+from bench.execution.locks import Pending, locks_in
 from bench.execution.outcome import Measured, Outcome, outcome, without_value
 from bench.plan.case import Case, plain
 from bench.plan.forecast import seconds
 from bench.records.measurement import CodePart, Environment, canonical_json
 from bench.records.metrics import METRICS, register
+from bench.remote import RemotePath, is_remote
 
 MOST_DEATHS = 2  # of its worker: then it is the case that kills them
 MOST_LOSSES = 5  # of its node: a case that has brought down so many is not given another
@@ -74,7 +75,7 @@ class RayExecutor:
         self._hardware, self._parts, self._data = hardware, parts, data
         self._task = task
         self.kinds = kinds(nodes)
-        self.locks = CaseLocks(None if settings.scratch is None else Path(settings.scratch))
+        self.locks = locks_in(_claimed_at(settings))
         self._kept = None if settings.kept is None else Kept(*settings.kept)
         self._flights: Flights | None = None
         self._digests: dict[str, str] = {}
@@ -254,3 +255,10 @@ class RayExecutor:
         if history.note is None:
             return found
         return replace(found, rows=[replace(row, note=history.note) for row in found.rows])
+
+
+def _claimed_at(settings: Settings) -> Path | RemotePath | None:
+    """Where it is written down which case is in whose hands."""
+    if settings.kept is not None and is_remote(settings.kept[0]):
+        return RemotePath(f"{settings.kept[0]}/scratch", settings.kept[1])
+    return None if settings.scratch is None else Path(settings.scratch)
