@@ -135,6 +135,7 @@ def bench() -> None:
 @store_option
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @click.option("--force", is_flag=True, help="Measure finished cases again.")
+@click.option("--until", type=click.Choice(["decided"]), help="Go on seed by seed for the claims that are open alone.")
 @click.option("--strict", is_flag=True, help="Exit 4 when nothing could be judged.")
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Cases side by side, clocks alone.")
 @click.option(

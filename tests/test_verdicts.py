@@ -307,7 +307,7 @@ def test_the_spread_of_other_models_of_the_recipe_is_pooled_and_the_page_says_wh
     half = scipy.stats.t.ppf(0.975, 4) * math.sqrt(0.08 / 2 / 3)
     assert found.measured.high - found.measured.point == pytest.approx(half)
     freedom = "0.20 points (standard deviation, 4 degrees of freedom)"
-    assert found.spread == f"{freedom}, of Small and Large, trained by one recipe on the same data"
+    assert found.spread.words == f"{freedom}, of Small and Large, trained by one recipe on the same data"
     assert found.measured.method == "95 % Student's t of the mean, spread of 2 models (4 degrees of freedom)"
 
 
@@ -316,7 +316,7 @@ def test_models_measured_under_other_conditions_are_no_pool(changes):
     alone = check(TOP1, trained("small", [80.0, 81.0, 82.0]))
     found = check(TOP1, trained("small", [80.0, 81.0, 82.0]), trained("large", [70.0, 70.2, 70.4], **changes))
     assert found.measured == alone.measured
-    assert found.spread.endswith("of these seeds alone")
+    assert found.spread.words.endswith("of these seeds alone")
 
 
 def test_a_claim_that_flips_when_more_seeds_come_says_so():

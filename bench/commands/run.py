@@ -38,6 +38,10 @@ def measured(loaded: Sequence[LoadedSuite], wish: RunWish) -> "tuple[bool, Here 
     from bench.execution.signals import ending_cleanly
     from bench.execution.workers import starting
 
+    if wish.until:
+        from bench.commands import until
+
+        until.refused(loaded, wish)
     with ending_cleanly(), ExitStack() as ending:
         workers = None if wish.in_process or wish.on else ending.enter_context(closing(starting()))
         from bench.commands import loading, provenance, terminal  # in this time, the workers' imports go on
@@ -53,12 +57,21 @@ def measured(loaded: Sequence[LoadedSuite], wish: RunWish) -> "tuple[bool, Here 
         terminal.show_plan(cases, done, chosen.environment.device_name, chosen.environment.threads, again=again)
         todo = [case for case in cases if case.id not in done]
         terminal.say_lines(chosen.foretell(todo))
+        if wish.until:
+
+            def now() -> "list[Verdict]":
+                return judged(loaded, rows_of(wish.store)[0], loading.today(loaded, wish.store))
+
+            if wish.dry_run:
+                for line in until.forecast(until.asks(loaded, todo, now(), wish), chosen.environment.threads):
+                    terminal.say.print(line, soft_wrap=True, markup=False)
         if wish.dry_run or not todo:
             return True, machine_of([chosen.environment])
         if wish.in_process:
             imported(loaded)
         store.append_code(found for case in todo if (found := code[case.suite].of(case)))
-        return stored(todo, chosen, store, code, wish)
+        measure = partial(stored, chosen=chosen, store=store, code=code, wish=wish)
+        return until.measured(loaded, todo, now, measure, wish) if wish.until else measure(todo)
 
 
 def executor(

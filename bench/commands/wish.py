@@ -31,6 +31,7 @@ class RunWish:
     dry_run: bool = False
     force: bool = False
     strict: bool = False
+    until: str | None = None
     in_process: bool = False
     jobs: int = 1
     time_limit_s: float | None = None

@@ -172,7 +172,7 @@ def _details(check: CheckVerdict) -> Iterator[tuple[str, str]]:
     if check.measured is not None and check.measured.low != check.measured.high:
         yield "Interval", f"{check.measured.method}, n = {check.measured.n}"
     if check.spread:
-        yield "Spread between seeds", check.spread
+        yield "Spread between seeds", check.spread.words
     if len(check.history) > 1:
         yield "Its word by the number of seeds", ", ".join(f"{count}: {word}" for count, word in check.history)
     if check.further:

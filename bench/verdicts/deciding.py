@@ -5,7 +5,7 @@ Finds no rows and makes no interval: both come in.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from bench.records import written
@@ -80,19 +80,31 @@ def flip(told: History, seeds: int, planned: int) -> str | None:
     return f"It flips: {'; '.join(parts)}." if parts else None
 
 
-def spread(evidence: Evidence, pool: Pool | None, unit: str | None, suite: Suite) -> str | None:
+@dataclass(frozen=True)
+class Spread:
+    """How far seeds scatter: the standard deviation in the check's unit, how well it is known, and whose it is."""
+
+    sd: float
+    df: float
+    words: str
+
+
+def spread(evidence: Evidence, pool: Pool | None, unit: str | None, suite: Suite) -> Spread | None:
     """How far seeds scatter, in the words of whose spread it is; None where nothing was repeated over seeds."""
     values = [sample.value for sample in evidence.samples]
     if evidence.by != "seed" or not evidence.seeds or (len(values) < 2 and pool is None):
         return None
     found = pooling.together(values, pool)
-    size = written.amount(math.sqrt(found.variance), written.difference_unit(unit), signed=False)
-    told = f"{size} (standard deviation, {found.df:.3g} degrees of freedom)"
+    sd = math.sqrt(found.variance)
+    size = written.amount(sd, written.difference_unit(unit), signed=False)
+    told = f"{size} (standard deviation, {plural(round(found.df), 'degree')} of freedom)"
     if pool is None:
-        return f"{told}, of these seeds alone"
+        return Spread(sd, found.df, f"{told}, of these seeds alone")
     own = dict.fromkeys(row.model for rows in evidence.rows.values() for row in rows)
     told += f", of {_labels(suite, [*own, *pool.models])}, trained by one recipe on the same data"
-    return told + (f"; {_labels(suite, pool.left_out)} scatters far more and is left out" if pool.left_out else "")
+    if pool.left_out:
+        told += f"; left out, because it scatters far more: {_labels(suite, pool.left_out)}"
+    return Spread(sd, found.df, told)
 
 
 def _labels(suite: Suite, models: Sequence[str]) -> str:

@@ -22,7 +22,7 @@ from bench.suite.schema import Suite
 from bench.verdicts import bands
 from bench.verdicts.across import conditions, pooled
 from bench.verdicts.bands import Band, plural, sentence
-from bench.verdicts.deciding import History, Word, decided, flip, history, spread, way
+from bench.verdicts.deciding import History, Spread, Word, decided, flip, history, spread, way
 from bench.verdicts.evidence import Evidence, Missing, Sample, Why, collect
 from bench.verdicts.ledger import Ledger, is_clocked, is_learned, planned_cases, unseeded
 from bench.verdicts.logs import Log, logs_of
@@ -69,7 +69,8 @@ class CheckVerdict:
     indication: str | None = None  # what a reduced profile hints at; never a verdict
     deviations: str | None = None
     command: str | None = None  # what would decide it, or measure it again
-    spread: str | None = None  # whose spread between seeds the interval has
+    spread: Spread | None = None  # between seeds, and whose it is
+    looks: tuple[int, int] = (1, 0)  # from how many seeds on it may be decided, and how many are planned
     history: History = ()  # its word by the number of seeds, from the first that could decide on
     logs: tuple[Log, ...] = ()  # of the commands that were run for it
     paired: tuple[Paired, ...] = ()  # the two models of a difference on the same test images, seed by seed
@@ -290,7 +291,7 @@ class _Court:
 
         interval = interval_from(evidence)
         known = replace(known, measured=interval, resolution=resolution(evidence), paired=paired(evidence))
-        known = replace(known, spread=spread(evidence, pool, check.unit, self.suite))
+        known = replace(known, looks=evidence.planned, spread=spread(evidence, pool, check.unit, self.suite))
         if evidence.by == "exact" and len(expression.names(text)) > 1:
             values = {**self.constants, **evidence.inputs}
             known = replace(known, calculation=(bands.calculation(text, values, interval.point, check.unit),))
