@@ -63,7 +63,7 @@ def test_looking_after_every_seed_keeps_the_stated_error(papers):
 
 @pytest.mark.parametrize(("models", "seeds", "sd"), DESIGN)
 def test_the_judge_decides_as_much_as_the_design_and_errs_no_more(models, seeds, sd):
-    number = min(PAPERS, 2_000) if PAPERS > 1000 or (seeds, sd) == (3, 0.4) else 20
+    number = min(PAPERS, 1_000) if PAPERS > 1000 or (seeds, sd) == (3, 0.4) else 20
     kind = Kind(by_paper, models=models, seeds=seeds, sd=sd, differences=False)
     claims = judged(kind, number, seed=2, batch=min(number, 100))
     for off, (reproduced, contradicted) in zip(OFF, DESIGN[models, seeds, sd], strict=True):

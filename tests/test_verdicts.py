@@ -383,6 +383,54 @@ def test_a_loss_that_recovered_is_finite_where_it_is_asked_for():
     assert "is inf at epoch 2" in check({"kind": "open", "unit": "nats", "measured": "lowest_loss"}, broken).reason
 
 
+# Fixed weights
+
+
+def fixed(value: float, **check: object) -> CheckVerdict:
+    """A check of fixed weights on a fixed test set of 50,000 images: nothing is trained."""
+    asks = {"measure": "accuracy", "models": ["small"], "datasets": ["cifar"]}
+    quantities = {"top1": {"metric": "test_top1_pct", "model": "small", "measure": "fixed"}}
+    claim = making.claim(kind="retrain", unit="%", measured="top1", published=76.5, **check)
+    plain = {"models", "datasets", "profiles"}
+    made = making.suite(
+        **suite().model_dump(include=plain, exclude_unset=True),
+        measures={"fixed": asks},
+        quantities=quantities,
+        claims={"E1": claim},
+    )
+    (case,) = plan(made, "0", "paper")
+    row = {
+        **rows("static/small", "params", 1.0)[0],
+        **{"case_id": case.id, "metric": "test_top1_pct", "protocol": METRICS["test_top1_pct"].protocol},
+        **{"value": value, "dataset_sha256": "d1", "n_test": 50_000},
+    }
+    return judge(made, "0", frame([row]), suite_path="suites/made.toml")[0].checks[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "word"), [(76.506, "reproduced"), (76.549, "reproduced"), (76.56, "contradicted"), (76.4, "contradicted")]
+)
+def test_fixed_weights_on_fixed_images_are_judged_to_the_printed_digit(value, word):
+    found = fixed(value)  # 76.5 as printed is anything from 76.45 to 76.55
+    assert (found.verdict, found.measured.low, found.measured.high) == (word, value, value)
+    assert fixed(value, sampling="exact").verdict == word
+
+
+def test_of_new_images_the_same_weights_have_wilsons_interval():
+    found = fixed(76.506, sampling="new images", tolerance=0.1, tolerance_why="made")
+    theirs = scipy.stats.binomtest(38_253, 50_000).proportion_ci(0.95, method="wilson")
+    assert (found.measured.low, found.measured.high) == pytest.approx((100 * theirs.low, 100 * theirs.high))
+    assert (found.verdict, "Wilson" in found.measured.method) == ("inconclusive", True)
+
+
+def test_new_images_widen_the_interval_of_a_training_by_what_they_resolve():
+    seeds = trained("small", [80.0, 81.0, 82.0])
+    alone, wide = check(TOP1, seeds), check({**TOP1, "sampling": "new images"}, seeds)
+    half = (alone.measured.high - alone.measured.low) / 2
+    images = 196 * math.sqrt(0.8 * 0.2 / 10_000)
+    assert (wide.measured.high - wide.measured.low) / 2 == pytest.approx(math.hypot(half, images), rel=1e-3)
+
+
 # Clocks
 
 

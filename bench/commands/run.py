@@ -60,7 +60,8 @@ def measured(loaded: Sequence[LoadedSuite], wish: RunWish) -> "tuple[bool, Here 
         if wish.until:
 
             def now() -> "list[Verdict]":
-                return judged(loaded, rows_of(wish.store)[0], loading.today(loaded, wish.store))
+                here = machine_of([chosen.environment])
+                return judged(loaded, rows_of(wish.store)[0], loading.today(loaded, wish.store), here=here)
 
             if wish.dry_run:
                 for line in until.forecast(until.asks(loaded, todo, now(), wish), chosen.environment.threads):
@@ -71,7 +72,11 @@ def measured(loaded: Sequence[LoadedSuite], wish: RunWish) -> "tuple[bool, Here 
             imported(loaded)
         store.append_code(found for case in todo if (found := code[case.suite].of(case)))
         measure = partial(stored, chosen=chosen, store=store, code=code, wish=wish)
-        return until.measured(loaded, todo, now, measure, wish) if wish.until else measure(todo)
+        if not wish.until:
+            return measure(todo)
+        ended = until.measured(loaded, todo, now, measure, wish)
+        heres = {here for _, here in ended} or {machine_of([chosen.environment])}
+        return all(complete for complete, _ in ended), heres.pop() if len(heres) == 1 else None
 
 
 def executor(

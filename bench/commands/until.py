@@ -5,7 +5,7 @@ Decides nothing: after every seed the verdicts do, by levels that allow for all 
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.text import Text
 
@@ -24,6 +24,7 @@ from bench.suite.schema import Quantity, Suite
 if TYPE_CHECKING:
     from bench.verdicts import CheckVerdict, Verdict
 
+Ended = TypeVar("Ended")  # how a batch of cases ended
 OPEN = ("inconclusive", "not measured")
 
 
@@ -97,19 +98,19 @@ def measured(
     loaded: Sequence[LoadedSuite],
     todo: Sequence[Case],
     verdicts_now: "Callable[[], list[Verdict]]",
-    stored: Callable[[Sequence[Case]], bool],
+    stored: Callable[[Sequence[Case]], Ended],
     wish: RunWish,
-) -> bool:
-    """Measure seed by seed until every claim is decided or has all its seeds; whether every case got its values.
+) -> list[Ended]:
+    """Measure seed by seed until every claim is decided or has all its seeds; how each batch of cases ended.
 
     Args:
         verdicts_now: the verdicts by the rows that are there.
         stored: measures cases and stores their rows.
     """
-    complete, left = True, list(todo)
+    ended, left = list[Ended](), list(todo)
     before = verdicts_now()
     while batch := next_batch(asks(loaded, left, before, wish)):
-        complete = stored(batch) and complete
+        ended.append(stored(batch))
         left = [case for case in left if case.id not in {each.id for each in batch}]
         after = verdicts_now()
         for line in _news(before, after):
@@ -117,7 +118,7 @@ def measured(
         before = after
     if left:
         say.print(f"{len(left)} of {len(todo)} cases were not needed: what they could decide is decided")
-    return complete
+    return ended
 
 
 def next_batch(open_asks: Sequence[Ask]) -> list[Case]:

@@ -176,7 +176,7 @@ def quantity(value: float, unit: str | None) -> str:
 
 def kept_together(text: str) -> str:
     """The text with spaces that do not break between a number and its unit."""
-    return _NUMBER_AND_UNIT.sub("\\1\N{NO-BREAK SPACE}\\2", text)
+    return _NUMBER_AND_UNIT.sub("\\1\N{NO-BREAK SPACE}\\2", text).replace("± ", "±\N{NO-BREAK SPACE}")
 
 
 def _digits(magnitude: float) -> int:

@@ -22,6 +22,7 @@ from bench.report.page import TILES, Calculation, Link, Page, PageFinding, Secti
 from bench.report.provenance import Places, command
 from bench.suite.read import LoadedSuite
 from bench.verdicts import Verdict, findings
+from bench.verdicts.answer import answer_to, main_claims
 from bench.verdicts.bands import plural
 from bench.verdicts.selection import Selected, Selection, digest, selected
 
@@ -56,6 +57,7 @@ def build(
     moment = now or datetime.now(UTC)
     return Page(
         title=one.question if one else f"Which published numbers hold? {len(sections)} suites, {claims}",
+        answer=one.answer if one else None,
         lead=one.summary if one else "",
         conditions=tuple(provenance.conditions(used, runs)),
         tiles=_tiles(verdicts),
@@ -102,6 +104,7 @@ def _section(
     return Section(
         key=suite.id,
         question=suite.question,
+        answer=written.kept_together(answer_to(suite, own)),
         summary=" ".join(suite.summary.split()),
         path=provenance.suite_file(loaded),
         tiles=_tiles(own),
@@ -175,7 +178,8 @@ def _reduced(suites: Sequence[LoadedSuite], chosen: Mapping[str, Selection]) -> 
 def _findings(
     suites: Sequence[LoadedSuite], verdicts: Sequence[Verdict], anchors: Mapping[tuple[str, str], str]
 ) -> Iterator[PageFinding]:
-    for verdict, text in findings(verdicts):
+    main = {(each.suite.id, claim) for each in suites for claim in main_claims(each.suite)}
+    for verdict, text in findings(verdicts, main=main):
         anchor = anchors[verdict.suite, verdict.claim]
         yield PageFinding(Link(verdict.claim, anchor), verdict.verdict, written.kept_together(text))
 

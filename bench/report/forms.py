@@ -149,6 +149,7 @@ def render_json(page: Page) -> str:
         "generated": page.generated_iso,
         "rows": page.row_count,
         "rows_sha256": page.digest,
+        "answers": {section.key: section.answer for section in page.sections},
         "tally": {tile.word: tile.count for tile in page.tiles},
         "failures": list(page.failures),
         "claims": [asdict(verdict) for verdict in page.verdicts],
@@ -225,7 +226,9 @@ _RENDERERS: dict[str, Callable[[Page], str]] = {
 def terminal_summary(page: Page, path: Path | str | None = None) -> str:
     """The tiles, what failed, the findings, the hints and where the report is: plain text of at most 25 lines."""
     marks = {word: mark for word, (_, _, mark) in SHAPES.items()}
-    lines = [page.title, " · ".join(page.conditions), ""]
+    answers = [f"{section.key}: {section.answer}" for section in page.sections[:_FEW]]
+    told = [line for text in ([page.answer] if page.answer else answers) for line in _wrapped(text, "  ")]
+    lines = [page.title, *told, " · ".join(page.conditions), ""]
     lines.append("   ".join(f"{marks[tile.word]} {tile.count} {tile.word}" for tile in page.tiles))
     lines.append("")
     if page.reduced:

@@ -186,6 +186,7 @@ class Section:
 
     key: str
     question: str
+    answer: str  # one sentence, with its numbers and how sure they are
     summary: str
     path: str
     tiles: tuple[Tile, ...]
@@ -241,6 +242,7 @@ class Page:
     """The report, ready to be printed by any template."""
 
     title: str
+    answer: str | None  # to the question of the title, where there is one question
     lead: str
     conditions: tuple[str, ...]
     tiles: tuple[Tile, ...]

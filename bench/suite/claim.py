@@ -56,6 +56,7 @@ class Claim(Check):
     compare: list[str] = []  # claims of other sources about the same thing, shown together
     note: str | None = None
     group: str | None = None  # under which a report counts it with others; a claim table gives its own
+    main: bool = False  # whether it is what the suite's question is about: told first
 
     @property
     def checks(self) -> list[Check]:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from bench.cost.devices import DEVICES
 from bench.errors import UsageError, near
 from bench.registry import Registry, datasets, measures, models
-from bench.suite import expression, units_of
+from bench.suite import answer, expression, units_of
 from bench.suite.arguments import data_problems, model_problems, option_problems, parameters
 from bench.suite.claim import Check
 from bench.suite.command_problems import command_problems
@@ -50,6 +50,7 @@ def reference_problems(draft: Draft) -> Iterator[str]:
         yield from _check_problems(draft, usable, claim, "claims", key)
         for number, check in enumerate(claim.also):
             yield from _check_problems(draft, usable, check, "claims", key, "also", number)
+    yield from _answer_problems(draft)
     yield from _guard_problems(draft)
     for key, table in draft.suite.tables.items():
         yield from _printed_problems(draft, key, table)
@@ -150,6 +151,26 @@ def _drawn_problems(draft: Draft) -> Iterator[str]:
 def _names_in(draft: Draft, table: str, record: BaseModel, fields: Sequence[str]) -> Iterator[str]:
     for field in fields:
         yield from _unknown(table, field, getattr(record, field), field, draft.known(f"{field}s"))
+
+
+def _answer_problems(draft: Draft) -> Iterator[str]:
+    """Conditions that cannot be read, and claims and checks that are not there."""
+    for number, outcome in enumerate(draft.suite.answer):
+        table = f"answer.{number}"
+        try:
+            asked, told = answer.references(outcome)
+        except UsageError as error:
+            yield f"[{table}]: when: {error}"
+            continue
+        for key, names in (("when", asked), ("says", told)):
+            for name in names:
+                claim, _, place = name.partition(".")
+                yield from _unknown(f"{table}", key, claim, "claim", draft.known("claims"))
+                if not place or claim not in draft.suite.claims or not draft.sound("claims", claim):
+                    continue
+                checks = len(draft.suite.claims[claim].checks)
+                if not place.isdecimal() or int(place) >= checks:
+                    yield f"[{table}]: {key}: {claim} has no check {place}; its checks are 0 to {checks - 1}"
 
 
 def _guard_problems(draft: Draft) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from bench.suite.answer import Reply
 from bench.suite.arguments import OfDataset, OfMeasure, OfModel
 from bench.suite.claim import Claim
 from bench.suite.claim_tables import ClaimTable
@@ -149,6 +150,7 @@ class Suite(Table):
     tables: dict[Key, Printed] = {}
     claims: dict[Key, Claim] = {}
     claim_tables: dict[Key, ClaimTable] = {}
+    answer: list[Reply] = []  # to the question, by how the verdicts come out; the first that fits is told
     rule: Rule | None = None
     guards: dict[Key, Guard] = {}
 

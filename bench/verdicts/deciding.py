@@ -31,10 +31,11 @@ def decided(
     if band is None:
         return "answered", None, f"Measured {bands.measured(interval, check.unit, basis(evidence))}."
     place = band.place(interval.low, interval.high)
-    shown = bands.measured(interval, band.unit, basis(evidence), band.references(place))
-    if len(evidence.seeds) < needed:
+    have, planned = len(evidence.seeds), max(needed, evidence.planned[1])
+    stands_on = plural(have, "seed") if evidence.seeds and have < needed else basis(evidence)
+    shown = bands.measured(interval, band.unit, stands_on, band.references(place))
+    if have < needed:
         so_far = band.says(band.place(interval.point, interval.point))
-        have, planned = len(evidence.seeds), max(needed, evidence.planned[1])
         return "inconclusive", None, f"{have} of {plural(planned, 'seed')}: {shown} so far, {so_far}."
     reason = f"Measured {shown}, {band.says(place)}"
     if place == "inside":

@@ -4,7 +4,7 @@ Decides nothing; what a claim comes to is its verdict's business. No sentence is
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from bench.records import written
 from bench.verdicts.bands import sentence
@@ -20,13 +20,20 @@ _TOLD_FIRST: tuple[Word, ...] = (
 _KINDS = ("retrain", "ordering", "speed", "cost", "open", "structure", "recount", "arithmetic")
 
 
-def findings(verdicts: Iterable[Verdict], limit: int = 8) -> list[tuple[Verdict, str]]:
+def findings(
+    verdicts: Iterable[Verdict], limit: int = 8, main: Collection[tuple[str, str]] = ()
+) -> list[tuple[Verdict, str]]:
     """The claims most worth telling with their sentences.
 
-    What lies farthest outside its band comes first, also where too few seeds leave it open; then what a source
-    contradicts itself in, what was answered or holds, what is open, and what was not measured.
+    What lies outside its band comes first, also where too few seeds leave it open: of that what the question is about,
+    then what lies farthest out. Then what the question is about and is open; what a source contradicts itself in, what
+    was answered or holds, what else is open, and what was not measured.
+
+    Args:
+        main: suite and claim of those that a question is about.
     """
-    told = sorted(((verdict, deciding(verdict)) for verdict in verdicts), key=lambda each: _rank(*each))
+    found = [(verdict, deciding(verdict)) for verdict in verdicts]
+    told = sorted(found, key=lambda each: _rank(each[0], each[1], (each[0].suite, each[0].claim) in main))
     by_text: dict[str, Verdict] = {}
     for verdict, check in told:
         by_text.setdefault(_finding(verdict, check), verdict)
@@ -67,12 +74,15 @@ def other_way(check: CheckVerdict) -> str | None:
     return f"points the other way: {written.amount(point, check.unit)} where {claimed} was claimed"
 
 
-def _rank(verdict: Verdict, check: CheckVerdict) -> tuple[float, ...]:
+def _rank(verdict: Verdict, check: CheckVerdict, main: bool) -> tuple[float, ...]:
     away = outside(check)
     first = verdict.verdict == "contradicted" or (verdict.verdict == "inconclusive" and away > 0)
-    tier = 0 if first else _TOLD_FIRST.index(verdict.verdict)
+    tier = 0.0 if first else float(_TOLD_FIRST.index(verdict.verdict))
+    if main and verdict.verdict == "inconclusive" and not first:
+        tier = 0.5
     return (
         tier,
+        not main,
         -away if first else 0.0,
         -_share(check) if first else 0.0,
         check.indication is None,

@@ -45,7 +45,7 @@ def interval_of(
         return replace(found, method=f"{found.method}, {where}")
     if len(values) == 1 and pool is None:
         return _one_training(text, constants, evidence, values[0], confidence)
-    half = _half(text, constants, evidence, values[0])
+    half = half_of_test_images(text, constants, evidence, values[0])
     found = pooling.seed_interval(values, half, confidence, pool)
     return _widened(found, half, confidence) if new_images and half is not None else found
 
@@ -115,9 +115,9 @@ def _one_training(
 ) -> Interval:
     """What the number of test images leaves open, for want of other seeds; of a loss it says nothing.
 
-    A lone accuracy gets Wilson's interval, an expression of accuracies what `_half` gives.
+    A lone accuracy gets Wilson's interval, an expression of accuracies what `half_of_test_images` gives.
     """
-    half = _half(text, constants, evidence, point)
+    half = half_of_test_images(text, constants, evidence, point)
     if half is None:
         return Interval(-math.inf, math.inf, point, f"{intervals.percent(confidence)} Student's t of the mean", 1)
     if text.strip() in evidence.rows:
@@ -128,7 +128,7 @@ def _one_training(
     return Interval(point - half, point + half, point, method, 1)
 
 
-def _half(text: str, constants: Mapping[str, float], evidence: Evidence, point: float) -> float | None:
+def half_of_test_images(text: str, constants: Mapping[str, float], evidence: Evidence, point: float) -> float | None:
     """What the test images resolve of one training's value, ± in its unit; None where anything else was learned.
 
     Each accuracy is moved by its resolution in turn, and the changes add as independent ones do: sqrt(a² + b²) for a
