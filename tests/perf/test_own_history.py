@@ -32,7 +32,7 @@ class OneEpoch(nn.Module):
     def __init__(self, sizes):
         super().__init__()
         self.net = models.get("mlp_mixer")(**sizes)
-        self.images = datasets.get("synthetic")(None, n_train=512, n_test=16)
+        self.images = datasets.get("synthetic")(None, n_train=256, n_test=16)
         self.recipe = Recipe.from_mapping(RECIPE)
 
     def forward(self, x):
@@ -45,7 +45,7 @@ class OneEpoch(nn.Module):
 def one_epoch(**sizes):
     return OneEpoch(sizes)
 """
-MIXER = {"patch_size": 4, "width": 128, "depth": 4, "token_mlp": 64, "channel_mlp": 256, "dropout": 0.15}
+MIXER = {"patch_size": 4, "width": 128, "depth": 2, "token_mlp": 64, "channel_mlp": 256, "dropout": 0.15}
 
 
 @pytest.mark.skipif(machine.cores() < 2, reason="with one core no batch is shared")
@@ -63,7 +63,7 @@ def test_the_commit_that_made_training_faster_is_faster_and_its_parent_slower(tm
             sides.append(Side(tree))
         told = {}
         for name, (first, second) in {"parent -> commit": sides, "commit -> parent": sides[::-1]}.items():
-            (speed,) = compare([subject], first, second, limits, seed=1)
+            (speed,) = compare([subject], first, second, limits, seed=1, time_limit_s=600)
             assert speed.failure is None
             told[name] = rule.change(values(speed.rounds), values(speed.confirmation), limits)
             print(f"\n{name}: {told[name].word}: {told[name].line}", end="")
