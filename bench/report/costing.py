@@ -86,6 +86,8 @@ def _from_here(training: Training, rows: Sequence[Selected]) -> Iterator[Line]:
     seconds = per_image * training.images * training.epochs
     device_name, cores = found[0].row.device_name, int(found[0].row.threads)
     known = devices.recognise(device_name)
+    if known is not None and not known.effective:
+        known = None  # nobody says what a whole training reaches there
     if known is None and found[0].row.device != "cpu":
         return  # an accelerator that the table does not know cannot be carried over
     cells = tuple(
