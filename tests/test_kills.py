@@ -71,7 +71,7 @@ def finished(running: subprocess.Popen) -> None:
 
 def measured(folder: Path) -> dict:
     """Of each row that has a value: how often it is there, its value and its detail."""
-    rows = Store(folder / "results").load([*KEY, "value", "detail", "status"])
+    rows = Store(folder / "results" / "store").load([*KEY, "value", "detail", "status"])
     found: dict = {}
     for row in rows[rows["status"] == "ok"].to_dict("records"):
         key = tuple(None if row[name] != row[name] or row[name] is None else str(row[name]) for name in KEY)
@@ -87,7 +87,9 @@ def whole(tmp_path_factory):
     (folder / "killed.toml").write_text(SUITE)
     begun = time.monotonic()
     finished(started(folder))
-    return measured(folder), time.monotonic() - begun
+    rows = measured(folder)
+    assert len({key[0] for key in rows}) == 3, "two counts and a training"
+    return rows, time.monotonic() - begun
 
 
 def struck(running: subprocess.Popen, folder: Path, target: str, draw: random.Random, seconds: float) -> str:

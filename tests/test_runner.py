@@ -97,6 +97,35 @@ def test_a_contradicted_claim_ends_with_1_and_says_both_numbers(folder):
     assert "contradicted" in done.stdout
 
 
+ARITHMETIC = making.suite_text(
+    making.PAPER,
+    """
+[quantities]
+k = { value = 3, unit = "1", source = "paper" }
+[claims.X1]
+says = "It is six"
+kind = "arithmetic"
+source = "paper"
+where = "Table 1"
+published = 6
+unit = "1"
+follows = "k * 2"
+""",
+    name="sums",
+)
+
+
+def test_a_suite_with_nothing_to_measure_is_run_and_summarised_like_any_other(tmp_path):
+    (tmp_path / "sums.toml").write_text(ARITHMETIC)
+    done = bench("run", "sums.toml", "--strict", cwd=tmp_path)
+    assert "nothing to measure: what is claimed is worked out from published numbers" in done.stderr
+    assert "1 reproduced" in done.stdout
+    planned = bench("run", "sums.toml", "--dry-run", cwd=tmp_path)
+    assert (planned.stdout, "nothing to measure" in planned.stderr) == ("", True)
+    asked = bench("run", "sums.toml", "--only", "static*", cwd=tmp_path, code=5)
+    assert "no case matches static*. There are: none" in asked.stderr
+
+
 def test_absent_data_is_a_skipped_case_and_not_a_failure(folder):
     done = bench("run", "tiny.toml", "--only", "elsewhere/*", "--only", "static*", cwd=folder())
     assert "skipped" in done.stderr

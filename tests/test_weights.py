@@ -143,3 +143,11 @@ def test_accuracy_ends_with_the_pictures_of_the_weights_it_trained():
         ("opposite_cosine", 2),
     ]
     assert pictures[0].value != pictures[3].value
+
+
+def test_half_of_a_complex_weight_is_no_picture():
+    layer = torch.nn.Conv2d(3, 8, 4, stride=4, dtype=torch.complex64)
+    assert list(weight_readings(torch.nn.Sequential(layer), 1)) == []
+    model = mixer()
+    model.blocks[0].token_mlp.fc1.to(torch.complex64)
+    assert [name for name, _ in mixing_layers(model)] == ["blocks.1.token_mlp.fc1", "blocks.2.token_mlp.fc1"]

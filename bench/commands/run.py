@@ -168,8 +168,10 @@ def planned(loaded: Sequence[LoadedSuite], code: Mapping[str, Today], device: st
     cases = [
         replace(case, code_sha256=found.sha256 if (found := code[case.suite].of(case)) else None) for case in cases
     ]
-    if not cases:
+    if not cases and not any(each.suite.claims for each in loaded):
         raise NothingSelected("nothing to measure here. A suite of guards alone is for `bench check`")
+    if not cases and not (wish.only or wish.exclude):
+        return []  # claims that arithmetic decides are judged like any other
     return select(list({case.id: case for case in reversed(cases)}.values())[::-1], wish.only, wish.exclude)
 
 

@@ -32,6 +32,9 @@ def show_plan(
     again: Mapping[str, str] | None = None,
 ) -> None:
     """The cases by name with their expected time, those that are skipped or measured again with a word why, the sum."""
+    if not cases:
+        say.print("nothing to measure: what is claimed is worked out from published numbers")
+        return
     again = again or {}
     table = Table(box=None, pad_edge=False, show_header=True, header_style="bold")
     table.add_column("case")

@@ -35,7 +35,8 @@ def patch_embedding(model: nn.Module) -> tuple[str, nn.Conv2d] | None:
     """The path and the layer; None where the model cuts no image into patches of more than one pixel."""
     for name, layer in model.named_modules():
         if isinstance(layer, nn.Conv2d) and layer.in_channels == 3:
-            return (name, layer) if layer.kernel_size == layer.stride and layer.kernel_size[0] > 1 else None
+            whole = layer.kernel_size == layer.stride and layer.kernel_size[0] > 1
+            return (name, layer) if whole and not layer.weight.is_complex() else None  # half of one is no picture
     return None
 
 
@@ -44,7 +45,7 @@ def mixing_layers(model: nn.Module) -> list[tuple[str, nn.Linear]]:
     found = [
         (name, layer)
         for name, layer in model.named_modules()
-        if name.endswith(_MIXING) and isinstance(layer, nn.Linear)
+        if name.endswith(_MIXING) and isinstance(layer, nn.Linear) and not layer.weight.is_complex()
     ]
     # A grouped layer has several weights for each patch: more inputs than the model's first layer has tokens.
     whole = [each for each in found if _is_square(each[1].in_features) and not _grouped(model, each[0])]
