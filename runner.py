@@ -261,6 +261,16 @@ def validate(suites: tuple[Path, ...], as_json: bool) -> None:
 
 
 @bench.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+def new(folder: Path) -> None:
+    """Write a suite and a model file that run as they stand, every table explained, into FOLDER."""
+    from bench.commands import new as of_new
+
+    for path in of_new.write(folder):
+        click.echo(path)
+
+
+@bench.command()
 def schema() -> None:
     """Print the JSON Schema of suite files, for editors."""
     import json

@@ -13,7 +13,7 @@ from functools import partial
 import pandas as pd
 
 from bench.records import written
-from bench.report import printed_tables, provenance
+from bench.report import many, printed_tables, provenance
 from bench.report.charts.figure import Absent, Drawn, Figure
 from bench.report.claimrows import claim_rows
 from bench.report.cost_table import cost_table
@@ -100,7 +100,8 @@ def _section(
     places: Places,
 ) -> Section:
     suite, own = loaded.suite, [verdict for verdict in verdicts if verdict.suite == loaded.suite.id]
-    claims = claim_rows(suite, own, anchors)
+    whole = len(own) <= many.IN_FULL
+    claims = claim_rows(suite, own if whole else many.worst_first(own), anchors)
     return Section(
         key=suite.id,
         question=suite.question,
@@ -108,7 +109,10 @@ def _section(
         summary=" ".join(suite.summary.split()),
         path=provenance.suite_file(loaded),
         tiles=_tiles(own),
-        claims=claims,
+        claims=claims if whole else claims[: many.IN_FULL],
+        others=0 if whole else len(claims) - many.IN_FULL,
+        others_json="[]" if whole else many.data_of(claims[many.IN_FULL :]),
+        groups=many.groups(suite, own),
         machines=machine_table(own, anchors),
         draw=partial(_drawn, loaded, chosen.rows, own, places),
         costs=cost_table(suite, chosen.rows),

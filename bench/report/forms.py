@@ -31,7 +31,7 @@ from bench.report.charts.palette import ALL_COLOURS, FONT_STACK, LEAST_WIDTH, SH
 from bench.report.compose import build
 from bench.report.csv_text import csv_text
 from bench.report.for_ci import outcomes_of
-from bench.report.page import Page
+from bench.report.page import ClaimGroup, Page
 from bench.report.provenance import Places
 from bench.suite.read import LoadedSuite
 from bench.verdicts import CheckVerdict, Verdict
@@ -49,6 +49,7 @@ _COLUMNS = (
 _BLANK_LINES = re.compile(r"\n{3,}")
 _SUMMARY_LINES = 25
 _SUMMARY_WIDTH = 110
+_GROUPS = 6  # of a suite, that the summary counts
 _FEW = 4  # failures, and hints, that the summary names
 
 __all__ = [
@@ -151,6 +152,7 @@ def render_json(page: Page) -> str:
         "rows_sha256": page.digest,
         "answers": {section.key: section.answer for section in page.sections},
         "tally": {tile.word: tile.count for tile in page.tiles},
+        "groups": [{"suite": s.key, **asdict(group)} for s in page.sections for group in s.groups],
         "failures": list(page.failures),
         "claims": [asdict(verdict) for verdict in page.verdicts],
         "runs": [{"run_id": r.run_id, "date": r.started_at, "command": r.command, **dict(r.facts)} for r in page.runs],
@@ -230,6 +232,7 @@ def terminal_summary(page: Page, path: Path | str | None = None) -> str:
     told = [line for text in ([page.answer] if page.answer else answers) for line in _wrapped(text, "  ")]
     lines = [page.title, *told, " · ".join(page.conditions), ""]
     lines.append("   ".join(f"{marks[tile.word]} {tile.count} {tile.word}" for tile in page.tiles))
+    lines += [_group_line(group, marks) for section in page.sections for group in section.groups[:_GROUPS]]
     lines.append("")
     if page.reduced:
         lines += _wrapped(page.reduced, "")
@@ -242,6 +245,11 @@ def terminal_summary(page: Page, path: Path | str | None = None) -> str:
             break
         lines += told
     return "\n".join(lines + last)
+
+
+def _group_line(group: ClaimGroup, marks: Mapping[str, str]) -> str:
+    counts = ", ".join(f"{marks[word]} {count:,}" for word, count in group.counts.items())
+    return textwrap.shorten(f"{group.name}: {counts}", _SUMMARY_WIDTH, placeholder=" …")
 
 
 def _some(label: str, texts: Sequence[str]) -> list[str]:

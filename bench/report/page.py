@@ -130,6 +130,15 @@ class MachineTable:
 
 
 @dataclass(frozen=True)
+class ClaimGroup:
+    """Claims that belong together: how many carry each word, and the worst of those that do not hold."""
+
+    name: str
+    counts: Mapping[str, int]
+    worst: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class CostCell:
     """Time and money of one training on one device, with the label of the weaker of the two."""
 
@@ -191,6 +200,9 @@ class Section:
     path: str
     tiles: tuple[Tile, ...]
     claims: tuple[ClaimRow, ...]
+    others: int  # claims beyond those, which are data of the page
+    others_json: str
+    groups: tuple[ClaimGroup, ...]
     machines: MachineTable | None
     draw: Callable[[], Drawn]
     costs: CostTable | None

@@ -8,15 +8,20 @@ from collections.abc import Sequence
 from bench.plan.planner import models_of
 from bench.report.charts import accuracy, bars, curves, forest, hardware, studies, weights
 from bench.report.charts.figure import Absent, Figure
+from bench.report.charts.forest import TITLE
 from bench.report.charts.frames import PublishedCurve, trained_models, trainings
+from bench.report.many import farthest
 from bench.suite.schema import Suite
 from bench.verdicts import Verdict
 from bench.verdicts.selection import Selected
 
 
 def forest_of(suite: Suite, verdicts: Sequence[Verdict]) -> Figure | Absent:
-    """The signature figure: every claim of the suite on one axis."""
-    return forest.forest(f"{suite.id}-forest", verdicts, {key: source.title for key, source in suite.sources.items()})
+    """The signature figure: every claim of the suite on one axis; of very many those that lie farthest out."""
+    titles = {key: source.title for key, source in suite.sources.items()}
+    shown = farthest(verdicts)
+    title = TITLE if len(shown) == len(verdicts) else f"The {len(shown)} worst of {len(verdicts):,} claims at a glance"
+    return forest.forest(f"{suite.id}-forest", shown, titles, title)
 
 
 def figures_of(
@@ -49,7 +54,7 @@ def figures_of(
     if studies.sized(suite):
         figures.append(studies.scaling(f"{suite.id}-scaling", suite, found))
     if any(check.kind == "recount" and check.unit == "parameters" for v in verdicts for check in v.checks):
-        figures.append(bars.counted(f"{suite.id}-parameters", suite, verdicts))
+        figures.append(bars.counted(f"{suite.id}-parameters", suite, farthest(verdicts)))
     return figures
 
 

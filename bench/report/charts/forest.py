@@ -35,6 +35,10 @@ HOW_TO_READ = (
 _LONGEST = 26  # characters of the numbers beside a verdict, without ", claimed "; more would leave the sheet
 
 
+_NAMED = 12  # claims in a sentence
+TITLE = "All claims at a glance"
+
+
 @dataclass(frozen=True)
 class _Line:
     verdict: Verdict
@@ -50,13 +54,12 @@ class _Line:
 
 
 @styled
-def forest(name: str, verdicts: Sequence[Verdict], sources: Mapping[str, str]) -> Figure | Absent:
+def forest(name: str, verdicts: Sequence[Verdict], sources: Mapping[str, str], title: str = TITLE) -> Figure | Absent:
     """All checks of the verdicts, grouped by source.
 
     Args:
         sources: key of a source -> its title, in the order in which they stand.
     """
-    title = "All claims at a glance"
     if not verdicts:
         return Absent(name, title, "There are no claims.")
     groups = [(text, _lines([v for v in verdicts if v.source == key])) for key, text in sources.items()]
@@ -242,6 +245,8 @@ def _reading(verdicts: Sequence[Verdict]) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
+    if len(names) > _NAMED + 1:
+        return f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED:,} others"
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 

@@ -7,9 +7,37 @@ const made = (tag, given, where) => { const it = Object.assign(document.createEl
 const box = (claim) => claim.querySelector("details");
 const key = { claim: (c) => +c.dataset.order, verdict: (c) => +c.dataset.rank, difference: (c) => -c.dataset.far };
 
+const rests = [...document.querySelectorAll("script.rest")].map((data) => {
+  const home = data.closest(".others"), more = made("button", { type: "button" }, home);
+  const rest = { rows: JSON.parse(data.textContent), body: home.querySelector("tbody"), told: home.querySelector(".told"), more, most: 100 };
+  rest.rows.forEach((row) => row.push(row.join(" ").toLowerCase()));
+  more.onclick = () => { rest.most += 400; draw(rest); };
+  return rest;
+});
+
+function draw(rest) {
+  const find = state.find.trim().toLowerCase();
+  rest.found = rest.rows.filter((row) => (!state.verdict || row[6] === state.verdict) && row[9].includes(find));
+  const lines = rest.found.slice(0, rest.most).map(([anchor, claim, says, published, measured, difference, word, where, reason]) => {
+    const line = Object.assign(document.createElement("tr"), { id: anchor, title: reason });
+    made("td", { className: "id", textContent: claim }, line);
+    made("span", { className: "where", textContent: where }, made("td", { className: "says", textContent: says }, line));
+    for (const number of [published, measured, difference]) made("td", { className: "num", textContent: number }, line);
+    made("td", { textContent: word }, line);
+    return line;
+  });
+  rest.body.replaceChildren(...lines);
+  const left = rest.found.length - lines.length;
+  rest.told.textContent = `${lines.length} of ${rest.found.length} others${state.verdict || find ? " that match" : ""}:`;
+  rest.more.hidden = left <= 0;
+  rest.more.textContent = `Show ${Math.min(400, left)} more`;
+}
+
 function read() {
   const text = location.hash.slice(1);
   const plain = claims.some((claim) => claim.id === text);
+  const other = !plain && rests.some((rest) => rest.rows.some((row) => row[0] === text));
+  if (other) { state.find = text; state.verdict = ""; show(); document.getElementById(text)?.scrollIntoView(); return; }
   const asked = new URLSearchParams(plain ? "" : text);
   if (text && !plain && !["verdict", "sort", "find", "open"].some((name) => asked.has(name))) return;
   const wanted = (asked.get("verdict") || "").replaceAll("-", " ");
@@ -41,6 +69,7 @@ function show() {
     claim.hidden = (state.verdict && claim.dataset.verdict !== state.verdict) || !named;
     box(claim).open = state.open.has(claim.id);
   }
+  rests.forEach(draw);
   for (const tile of tiles) tile.setAttribute("aria-pressed", String(tile.dataset.verdict === state.verdict));
   for (const table of document.querySelectorAll("table.claims")) {
     const own = [...table.tBodies].sort((a, b) => key[state.sort](a) - key[state.sort](b) || a.dataset.order - b.dataset.order);
