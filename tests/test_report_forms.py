@@ -182,3 +182,15 @@ def test_markdown_that_is_printed_points_at_no_figure_that_is_not_there(page):
     assert "![" not in text
     assert not images
     assert "Forest plot of" in text
+
+
+def test_the_command_of_a_run_stands_on_the_page_word_by_word_and_without_a_path():
+    """It is one text in the store, and was once taken for its letters."""
+    from dataclasses import asdict
+
+    from bench.report.provenance import run
+    from tests import making
+
+    stored = "bench run suites/a.toml --only 'static*' --data /home/someone/data"
+    shown = run(asdict(making.environment(command=stored))).command
+    assert shown == "bench run suites/a.toml --only 'static*' --data …/data"

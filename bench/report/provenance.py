@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.machine import without_paths
+from bench.machine import sentence_without_paths
 from bench.report.page import Run
 from bench.suite.read import LoadedSuite
 from bench.verdicts.bands import plural
@@ -95,7 +95,7 @@ def run(found: Mapping[Hashable, Any]) -> Run:
         if value is None or value is pd.NA or value != value:
             continue
         facts.append((name, _fact(column, value)))
-    command = without_paths(str(found["command"]))
+    command = sentence_without_paths(str(found["command"]))
     started = pd.Timestamp(found["started_at"])
     return Run(str(found["run_id"]), str(started)[:16], started.isoformat(), command, tuple(facts))
 
