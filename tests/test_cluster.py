@@ -119,9 +119,9 @@ def test_the_outlook_plays_the_run_through():
     counts = [making.case("static", image_size=size) for size in (32, 64, 96)]
     cases = [*clocks, *counts]
     seen = outlook(cases, {case.id: demand(case, found) for case in cases}, found)
-    # three clocks of 4 s on two nodes take 8 s; meanwhile the counts of 1 s go on the node that is free after 4
-    assert seen.makespan_s == 8
-    assert [(share.cases, share.busy_s) for share in seen.shares] == [(6, 3 * 4 + 3 * 1)]
+    # three clocks of 6 s on two nodes take 12 s; meanwhile the counts of 1 s go on the node that is free after 6
+    assert seen.makespan_s == 12
+    assert [(share.cases, share.busy_s) for share in seen.shares] == [(6, 3 * 6 + 3 * 1)]
 
 
 def test_hours_on_cards_of_the_price_table_have_a_price():

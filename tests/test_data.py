@@ -76,7 +76,10 @@ def test_data_sets_are_listed_without_torch_and_pandas():
     )
     root = Path(__file__).parents[1]
     answer = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
-    assert answer.stdout == "cifar10 cifar100 cifar10_sample image_folder synthetic set()\n"
+    assert answer.stdout == (
+        "cifar10 cifar100 cifar10_sample fashion_mnist image_folder image_list kmnist mnist parquet stl10 svhn "
+        "synthetic set()\n"
+    )
 
 
 # Synthetic images

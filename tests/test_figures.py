@@ -210,7 +210,7 @@ def test_a_figure_is_the_same_to_the_byte_for_the_same_rows(figures, material, s
 
 def test_a_figure_carries_its_data_as_csv(figures):
     header, *lines = next(figure for figure in figures if figure.name.endswith("forest")).csv.splitlines()
-    assert header.startswith("claim,says,verdict,unit,published")
+    assert header.startswith("claim,says,verdict,machine,unit,published")
     assert (
         len(lines) == 27
     )  # the suite's 17 claims and what else they say: H3 1, H10 1, H11 1, H14 3, H15 1, H16 2, H17 1

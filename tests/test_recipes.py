@@ -177,6 +177,8 @@ def test_an_editor_can_complete_and_explain_every_key_of_a_recipe():
 
 def test_an_editor_can_complete_the_arguments_of_what_bench_brings():
     tables = Suite.model_json_schema()["$defs"]
-    assert tables["MeasureTable"]["properties"]["options"]["properties"]["blocks"] == {"description": "Of timing."}
+    assert tables["MeasureTable"]["properties"]["options"]["properties"]["blocks"] == {
+        "description": "Of energy, timing."
+    }
     assert "train_fraction" in tables["DatasetTable"]["properties"]["args"]["properties"]
     assert "token_mlp" in tables["Model"]["properties"]["args"]["properties"]

@@ -126,7 +126,8 @@ def test_a_calculation_that_does_not_follow_is_shown_line_by_line(page, html):
 
 def test_a_cost_cell_carries_its_label_in_words(page, html):
     cells = [cell for _, ways in page.sections[0].costs.trainings for _, way in ways for cell in way if cell]
-    assert {cell.basis for cell in cells} == {"published", "estimated"}
+    bases = {cell.basis for cell in cells}  # predicted too, where a model was traced before
+    assert {"published", "estimated"} <= bases <= {"published", "estimated", "predicted"}
     # 30 epochs of 46.5 s, as published for the T4: 1,395 s = 23.25 min
     assert 30 * 46.5 / 60 == 23.25
     assert any(cell.time in ("23.2 min", "23.3 min") and cell.basis == "published" for cell in cells)

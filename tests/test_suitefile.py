@@ -133,6 +133,7 @@ def test_a_suite_with_all_these_mistakes_yields_all_the_messages_at_once(problem
         (("[claims.X1]", "colour = 1\n[claims.X1]"), "[quantities]: colour: input should be a valid dictionary"),
         (("schema = 1", "schema = 2"), "[top level]: schema = 2 is not known. Known: 1."),
         (("schema = 1", "schema = 1\ncolour = 3"), "[top level]: no key 'colour'."),
+        (("schema = 1", 'schema = 1\n"<b>" = 3'), "[top level]: no key '<b>'."),
         (("tolerance = 0.0", "tolerance = 0.0\nabove = 1.0"), "[claims.X1]: only one of tolerance, above, below, between"),
         (('measured = "size"\n', ""), "[claims.X1]: nothing decides it"),
         (('measured = "size"', 'measured = "size.real"'), "[claims.X1]: measured: 'size.real': 'size.real' is not allowed: a dot after a name"),

@@ -37,7 +37,7 @@ class Bench(click.Group):
             raise SystemExit(130) from error
 
 
-class Amount(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of click alone
+class AmountOption(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of click alone
     """A number with its unit, read by one of the functions of `bench.commands.wish`."""
 
     def __init__(self, name: str, read: Callable[[str], float]):
@@ -51,7 +51,7 @@ class Amount(click.ParamType):  # type: ignore[type-arg]  # generic in newer ver
             return self.fail(f"{error}.", param, ctx)
 
 
-TIME, SIZE = Amount("30m", seconds), Amount("8GiB", size_bytes)
+TIME, SIZE = AmountOption("30m", seconds), AmountOption("8GiB", size_bytes)
 
 
 def wishing(wish: type[Wish]) -> Callable[[Callable[[Wish], None]], Callable[..., None]]:

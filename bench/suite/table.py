@@ -55,9 +55,17 @@ def problems_of(error: ValidationError, model: type[BaseModel]) -> Iterator[Prob
     """Everything that is wrong with a table of this kind, in the order of its keys."""
     for found in error.errors(include_url=False):
         # Among the keys stand pydantic's word for a key that is wrong itself, and our tags, `<list>`.
-        place = tuple(part for part in found["loc"] if not str(part).startswith("<") and part != "[key]")
+        *above, last = found["loc"] or ("",)
+        place = tuple(part for part in above if not _is_added(part))
+        # A key that is too many may itself look like one of these.
+        if found["loc"] and (found["type"] == "extra_forbidden" or not _is_added(last)):
+            place += (last,)
         for text in _said(found, place, model).splitlines():
             yield Problem(place, text, found["type"] in ("extra_forbidden", "missing") or not place)
+
+
+def _is_added(part: str | int) -> bool:
+    return str(part).startswith("<") or part == "[key]"
 
 
 def keys_at(place: Sequence[str | int], model: type[BaseModel]) -> list[str]:
