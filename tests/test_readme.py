@@ -86,6 +86,7 @@ def test_the_committed_report_is_the_one_that_the_committed_rows_give(tmp_path, 
         "-o",
         str(again),
         cwd=ROOT,
+        BENCH_CACHE=str(tmp_path / "cache"),  # a model that was traced here would add predicted costs
     )
     assert done.returncode == 0, done.stderr
     committed = ROOT / "reports/reference" / again.name
